@@ -1,0 +1,1 @@
+"""Starts, watches and stops every process that Polychat is made of."""

@@ -1,0 +1,94 @@
+"""Polychat's own processes: the four services and the edges."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from scripts.stack.consul import http_get
+from scripts.stack.errors import NotReadyError
+from scripts.stack.layout import ROOT
+from scripts.stack.part import Launch, Part
+from scripts.stack.tools import run_tool
+
+PROBE_SECONDS = 3.0
+
+Environment = Callable[[], Mapping[str, str]]
+
+
+class Process(Part):
+    """`python -m MODULE`, ready when its metrics port says so. `environment` is asked at each start."""
+
+    def __init__(
+        self,
+        name: str,
+        module: str,
+        port: int,
+        metrics_port: int,
+        environment: Environment,
+        needs: frozenset[str],
+    ) -> None:
+        super().__init__(name, port, needs)
+        self._module = module
+        self._metrics_port = metrics_port
+        self.environment = environment
+
+    def launch(self) -> Launch | None:
+        return Launch((sys.executable, "-m", self._module), ROOT, self.environment())
+
+    async def probe(self) -> None:
+        await asyncio.to_thread(http_get, f"http://127.0.0.1:{self._metrics_port}/readyz")
+
+
+class Service(Process):
+    """A service migrates its schema before it starts, and is ready when its gRPC health check agrees, too."""
+
+    async def prepare_once(self) -> None:
+        if (ROOT / Path(*self._module.split(".")) / "migrations").is_dir():
+            command = (sys.executable, "-m", "chassis.migrate", self._module)
+            await run_tool(
+                command, what=f"migrate the schema of {self.name}", cwd=ROOT, env=self.environment()
+            )
+
+    async def probe(self) -> None:
+        await super().probe()
+        await _check_serving(f"127.0.0.1:{self.port}")
+
+
+class Edge(Process):
+    """An edge process; `page_built` returns when the web page that it serves is there."""
+
+    stop_seconds: ClassVar[float] = 20.0
+
+    def __init__(
+        self,
+        number: int,
+        http_port: int,
+        metrics_port: int,
+        environment: Environment,
+        page_built: asyncio.Event,
+    ) -> None:
+        needs = frozenset({"auth", "user", "chat", "message"})
+        super().__init__(f"edge-{number}", "edge", http_port, metrics_port, environment, needs)
+        self._page_built = page_built
+
+    async def prepare_once(self) -> None:
+        await self._page_built.wait()
+
+
+async def _check_serving(address: str) -> None:
+    """Return when the whole server at `address` answers SERVING; raise NotReadyError when not."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=PROBE_SECONDS)
+        except grpc.aio.AioRpcError as error:
+            raise NotReadyError(f"{address}: {error.code().name} {error.details()}") from error
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise NotReadyError(f"{address}: {health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)}")

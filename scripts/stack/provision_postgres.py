@@ -1,0 +1,84 @@
+"""The database, its roles and schemas: one schema a service, owned by its role, nothing for anybody else."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import sql
+
+from scripts.stack.credentials import Credentials, role_of, with_login
+from scripts.stack.errors import StackError
+from scripts.stack.layout import SERVICES
+
+DATABASE = "polychat"
+
+# Two stacks on one external server would otherwise create the same role at once.
+ADVISORY_LOCK = 0x706F6C79
+
+
+async def provision_postgres(admin_dsn: str, credentials: Credentials) -> None:
+    """Make what is missing and set every password and right anew; raise StackError when the login may not.
+
+    Writes the login of each role, and the administrator's, to `postgres-<role>.dsn` among the secrets.
+    """
+    try:
+        async with await psycopg.AsyncConnection.connect(admin_dsn, autocommit=True) as connection:
+            await connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
+            for service in SERVICES:
+                await _make_role(connection, service, credentials.role_password(service))
+            await _make_database(connection)
+        admin = with_database(admin_dsn, DATABASE)
+        async with await psycopg.AsyncConnection.connect(admin) as connection:
+            await connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
+            await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+            await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public")
+            for service in SERVICES:
+                await _make_schema(connection, service)
+    except psycopg.Error as error:
+        raise StackError(f"Could not prepare the database: {error}") from error
+    credentials.write("postgres-admin.dsn", admin)
+    for service in SERVICES:
+        password = credentials.role_password(service)
+        credentials.write(
+            f"postgres-{service}.dsn", with_login(admin_dsn, role_of(service), password, DATABASE)
+        )
+
+
+def with_database(dsn: str, database: str) -> str:
+    """`dsn` with another database and the same login."""
+    head, _, options = dsn.partition("?")
+    scheme, _, rest = head.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}/{database}" + (f"?{options}" if options else "")
+
+
+async def _make_role(connection: psycopg.AsyncConnection, service: str, password: str) -> None:
+    role = sql.Identifier(role_of(service))
+    found = await connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role_of(service),))
+    if await found.fetchone() is None:
+        await connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+    limits = sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}")
+    await connection.execute(limits.format(role, sql.Literal(password)))
+
+
+async def _make_database(connection: psycopg.AsyncConnection) -> None:
+    database = sql.Identifier(DATABASE)
+    found = await connection.execute("SELECT FROM pg_database WHERE datname = %s", (DATABASE,))
+    if await found.fetchone() is None:
+        await connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
+    await connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(database))
+    for service in SERVICES:
+        role = sql.Identifier(role_of(service))
+        await connection.execute(sql.SQL("GRANT CONNECT ON DATABASE {} TO {}").format(database, role))
+
+
+async def _make_schema(connection: psycopg.AsyncConnection, service: str) -> None:
+    role, schema = sql.Identifier(role_of(service)), sql.Identifier(service)
+    names = {"role": role, "schema": schema, "database": sql.Identifier(DATABASE)}
+    for statement in (
+        "GRANT {role} TO CURRENT_USER",
+        "CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {role}",
+        "REVOKE ALL ON SCHEMA {schema} FROM PUBLIC",
+        # The operators of pg_trgm live in public; the role may use them and create nothing there.
+        "GRANT USAGE ON SCHEMA public TO {role}",
+        "ALTER ROLE {role} IN DATABASE {database} SET search_path = {schema}, public",
+    ):
+        await connection.execute(sql.SQL(statement).format(**names))
