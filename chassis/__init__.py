@@ -1,0 +1,1 @@
+"""What every process needs and no feature: settings, logs, health, servers, stores' plumbing."""

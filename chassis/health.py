@@ -1,0 +1,77 @@
+"""Liveness and readiness of a process, and the small HTTP port that shows them beside the metrics.
+
+`/livez` asks no dependency: it answers when the loop turns. `/readyz` names every problem.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+Check = Callable[[], "Awaitable[str | None] | str | None"]
+
+CHECK_SECONDS = 3.0
+
+
+class Readiness:
+    """The checks that must all be fine before a process takes work."""
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Check] = {}
+
+    def add(self, name: str, check: Check) -> None:
+        """Adds a check: it gives None when fine, else a sentence that says what is missing."""
+        self._checks[name] = check
+
+    async def problems(self) -> dict[str, str]:
+        """What is missing now, by check; empty when ready."""
+        names = list(self._checks)
+        found = await asyncio.gather(*(self._run(self._checks[name]) for name in names))
+        return {name: text for name, text in zip(names, found, strict=True) if text is not None}
+
+    async def _run(self, check: Check) -> str | None:
+        try:
+            result = check()
+            if inspect.isawaitable(result):
+                result = await asyncio.wait_for(result, CHECK_SECONDS)
+        except TimeoutError:
+            return f"no answer within {CHECK_SECONDS:.0f} s"
+        return result
+
+
+@asynccontextmanager
+async def serve_health(
+    host: str, port: int, readiness: Readiness, registry: CollectorRegistry
+) -> AsyncIterator[None]:
+    """Serves /livez, /readyz and /metrics on a port of their own; port 0 serves nothing."""
+    if port == 0:
+        yield
+        return
+
+    async def livez(_request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_request: web.Request) -> web.Response:
+        problems = await readiness.problems()
+        return web.json_response(
+            {"ready": not problems, "problems": problems}, status=503 if problems else 200
+        )
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, reuse_address=True).start()
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,198 @@
+"""What happens around every call a server takes, the same for all four call shapes.
+
+In this order: metadata cap, counting, errors into statuses, a deadline, who is calling and may they,
+the shape of the request. Handlers raise `Failure` and know none of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import hmac
+import inspect
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+from grpc_status import rpc_status
+
+from chassis import logs
+from chassis.caller import AUTHORIZATION, INTERNAL_CREDENTIAL, set_caller
+from chassis.errors import (
+    Code,
+    Failure,
+    InternalCallerRequired,
+    Overloaded,
+    TokenInvalid,
+    TokenMissing,
+    Unimplemented,
+)
+from chassis.status import to_status
+from chassis.telemetry import Metrics
+from chassis.tokens import TokenVerifier
+from chassis.validation import validate
+
+MAX_METADATA_BYTES = 16 * 1024
+"""A peer that ignores HTTP/2 SETTINGS gets larger headers through, so they are summed again here."""
+MAX_UNARY_SECONDS = 30.0
+"""For callers that set no deadline."""
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+
+class Access(enum.Enum):
+    """Who may call a method."""
+
+    PUBLIC = "anyone"
+    USER = "a user with a valid access token"
+    INTERNAL = "a process of the system"
+
+
+class DeadlineExceeded(Failure):
+    """The work did not end within the deadline; whether it took effect is not known."""
+
+    code = Code.DEADLINE_EXCEEDED
+    reason = "DEADLINE_EXCEEDED"
+    text = "the deadline passed before there was an answer"
+
+
+class InternalError(Failure):
+    """A bug; its text stays in our logs, under this trace id."""
+
+    text = "an internal error; trace id {trace_id}"
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """The one interceptor of a server. `access` names every method that may be reached, exactly."""
+
+    def __init__(
+        self, metrics: Metrics, access: Mapping[str, Access], verifier: TokenVerifier, credential: str
+    ) -> None:
+        self._access = access
+        self._verifier = verifier
+        self._credential = credential.encode()
+        self._log = logs.get("grpc")
+        self._handled = metrics.counter("grpc_handled", "calls answered", ["method", "code"])
+        self._seconds = metrics.histogram("grpc_seconds", "time to answer a unary call", ["method"])
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """Wraps the handler of a method; an unlisted one is answered UNIMPLEMENTED by the library."""
+        handler = await continuation(handler_call_details)
+        access = self._access.get(handler_call_details.method)
+        if handler is None or access is None:
+            return handler
+        return self._wrap(handler_call_details.method, access, handler)
+
+    def _wrap(self, method: str, access: Access, handler: Handler) -> Handler:
+        inner = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        sides = [
+            "stream" if streaming else "unary"
+            for streaming in (handler.request_streaming, handler.response_streaming)
+        ]
+        shape = "_".join(sides)
+        if inspect.isasyncgenfunction(inner):
+            wrapped = self._streaming(method, access, inner)
+        else:
+            wrapped = self._single(method, access, inner, bounded=shape == "unary_unary")
+        make = getattr(grpc, f"{shape}_rpc_method_handler")
+        return make(wrapped, handler.request_deserializer, handler.response_serializer)  # type: ignore[no-any-return]
+
+    def _single(self, method: str, access: Access, inner: Any, *, bounded: bool) -> Any:
+        async def call(request: Any, context: Context) -> Any:
+            async with self._scope(method, access, context, bounded=bounded):
+                result = inner(_checked(request), context)
+                return await result if inspect.isawaitable(result) else result
+
+        return call
+
+    def _streaming(self, method: str, access: Access, inner: Any) -> Any:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            async with self._scope(method, access, context, bounded=False):
+                async for response in inner(_checked(request), context):
+                    yield response
+
+        return call
+
+    @asynccontextmanager
+    async def _scope(
+        self, method: str, access: Access, context: Context, *, bounded: bool
+    ) -> AsyncIterator[None]:
+        started = time.perf_counter()
+        code = "OK"
+        try:
+            remaining = context.time_remaining() if bounded else None
+            limit = min(remaining or MAX_UNARY_SECONDS, MAX_UNARY_SECONDS) if bounded else None
+            async with asyncio.timeout(limit):
+                await self._identify(access, context)
+                yield
+        except asyncio.CancelledError:
+            code = "CANCELLED"
+            raise
+        except grpc.aio.AbortError:
+            code = "ABORTED"
+            raise
+        except Exception as error:  # noqa: BLE001 — the one place where an exception becomes a status
+            failure = self._failure(method, error)
+            code = str(failure.code)
+            await context.abort_with_status(rpc_status.to_status(to_status(failure)))
+        finally:
+            self._handled.labels(method, code).inc()
+            if bounded:
+                self._seconds.labels(method).observe(time.perf_counter() - started)
+
+    async def _identify(self, access: Access, context: Context) -> None:
+        metadata = context.invocation_metadata() or ()
+        if sum(len(key) + len(value) for key, value in metadata) > MAX_METADATA_BYTES:
+            raise Overloaded("the request's metadata is too large")
+        values = dict(metadata)
+        set_caller(None)
+        if access is Access.INTERNAL:
+            shown = str(values.get(INTERNAL_CREDENTIAL, "")).encode()
+            if not hmac.compare_digest(shown, self._credential):
+                raise InternalCallerRequired
+        elif access is Access.USER:
+            set_caller(await self._verifier.verify(bearer(str(values.get(AUTHORIZATION, "")))))
+
+    def _failure(self, method: str, error: Exception) -> Failure:
+        if isinstance(error, Failure):
+            return error
+        if isinstance(error, TimeoutError):
+            return DeadlineExceeded()
+        if isinstance(error, NotImplementedError):
+            return Unimplemented()
+        trace_id = secrets.token_hex(8)
+        self._log.error("call_failed", method=method, trace_id=trace_id, exc_info=error)
+        return InternalError(trace_id=trace_id)
+
+
+def bearer(authorization: str) -> str:
+    """The token of an `authorization` header (RFC 6750 §2.1). Raises TokenMissing, TokenInvalid."""
+    if not authorization:
+        raise TokenMissing
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise TokenInvalid("the authorization header is not of the form: Bearer <token>")
+    return token
+
+
+def _checked(request: Any) -> Any:
+    if isinstance(request, Message):
+        validate(request)
+        return request
+    return _checked_stream(request)
+
+
+async def _checked_stream(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:
+    async for request in requests:
+        validate(request)
+        yield request

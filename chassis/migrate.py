@@ -1,0 +1,98 @@
+"""Migrations of one service: alembic revisions in plain SQL, forward only, one at a time.
+
+    python -m chassis.migrate services.chat [--phase pre|post|all]
+
+Revisions live in `services/<name>/migrations/NNNN_<pre|post>_<what>.py`; `pre` ones run before the new
+code starts, `post` ones after the old code is gone. The schema is the service's name, the role its owner.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from importlib import resources
+from pathlib import Path
+
+import sqlalchemy
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection, make_url
+
+LOCK_KEY = 0x706F6C79
+"""Advisory lock that every migrating process of a service takes (with the schema's hash beside it)."""
+PHASES = ("pre", "post", "all")
+
+
+def migrate(dsn: str, package: str, phase: str = "all") -> list[str]:
+    """Runs what is missing and gives the revisions that ran. The DSN is that of the schema's owner."""
+    schema = package.rpartition(".")[2]
+    script = _script(package)
+    url = make_url(dsn).set(drivername="postgresql+psycopg")
+    ran: list[str] = []
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    with engine.connect() as connection:
+        lock = sqlalchemy.text("SELECT pg_advisory_lock(:key, hashtext(:schema))")
+        connection.execute(lock, {"key": LOCK_KEY, "schema": schema})
+        connection.commit()
+        _upgrade(connection, script, schema, phase, ran)
+    engine.dispose()
+    return ran
+
+
+def _script(package: str) -> ScriptDirectory:
+    folder = Path(str(resources.files(package))) / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    config.set_main_option("version_locations", str(folder))
+    config.set_main_option("path_separator", "newline")
+    return ScriptDirectory.from_config(config)
+
+
+def _upgrade(
+    connection: Connection, script: ScriptDirectory, schema: str, phase: str, ran: list[str]
+) -> None:
+    def pending(current: object, _context: object) -> object:
+        # What alembic's own `upgrade` command does; it offers no public name for it.
+        steps = script._upgrade_revs(_target(script, phase), current)  # type: ignore[arg-type]  # noqa: SLF001
+        ran.extend(step.revision.revision for step in steps)
+        return steps
+
+    with EnvironmentContext(Config(), script, fn=pending) as context:
+        context.configure(
+            connection=connection,
+            version_table="schema_version",
+            version_table_schema=schema,
+            transactional_ddl=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+def _target(script: ScriptDirectory, phase: str) -> str:
+    """The last revision of a phase: `pre` stops before the first `post` of the newest release."""
+    if phase != "pre":
+        return "heads"
+    revisions = list(script.walk_revisions())
+    for revision in revisions:
+        if "_pre_" in Path(revision.path).name:
+            return revision.revision
+    return "base"
+
+
+def main() -> None:
+    """The command line; exit code 2 when it is used wrongly."""
+    parser = argparse.ArgumentParser(prog="python -m chassis.migrate", description=__doc__)
+    parser.add_argument("package", help="such as services.chat")
+    parser.add_argument("--phase", choices=PHASES, default="all")
+    arguments = parser.parse_args()
+    dsn = os.environ.get("POLYCHAT_POSTGRES_DSN")
+    if not dsn:
+        sys.exit("POLYCHAT_POSTGRES_DSN is not set: postgresql://role:password@host:port/database")
+    ran = migrate(dsn, arguments.package, arguments.phase)
+    print(f"{arguments.package}: {', '.join(ran) if ran else 'up to date'}")  # noqa: T201 — a command's answer
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Connections to PostgreSQL with every wait bounded, and its errors turned into ours."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from chassis.errors import BackendUnavailable
+
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.pool.PoolConnectionProxy
+
+CONNECT_SECONDS = 5.0
+COMMAND_SECONDS = 5.0
+ACQUIRE_SECONDS = 2.0
+TCP_USER_TIMEOUT_MILLIS = 5000
+"""Unacknowledged bytes on a dead link end the connection after this (RFC 5482)."""
+
+UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.exceptions.AdminShutdownError,
+    asyncpg.exceptions.CrashShutdownError,
+    asyncpg.exceptions.CannotConnectNowError,
+    asyncpg.exceptions.TooManyConnectionsError,
+    asyncpg.exceptions.QueryCanceledError,
+    asyncpg.exceptions.LockNotAvailableError,
+    asyncpg.exceptions.DeadlockDetectedError,
+    asyncpg.exceptions.SerializationError,
+    asyncpg.exceptions.ReadOnlySQLTransactionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.InternalClientError,
+    OSError,
+    asyncio.TimeoutError,
+)
+"""What the driver raises when the database cannot do its work now; a repeat may succeed."""
+
+
+@asynccontextmanager
+async def open_pool(
+    dsn: str, *, size: int, application_name: str, lock_timeout_millis: int = 2000
+) -> AsyncIterator[Pool]:
+    """A pool of at most `size` connections; the first is made at once, so a wrong DSN fails here.
+
+    Raises BackendUnavailable when the database does not answer.
+    """
+    with store_errors():
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            timeout=CONNECT_SECONDS,
+            command_timeout=COMMAND_SECONDS,
+            max_inactive_connection_lifetime=300,
+            ssl=False,
+            init=_bound_tcp,
+            server_settings={
+                "application_name": application_name,
+                "lock_timeout": str(lock_timeout_millis),
+                "idle_in_transaction_session_timeout": "10000",
+                "tcp_user_timeout": str(TCP_USER_TIMEOUT_MILLIS),
+                "jit": "off",
+            },
+        )
+    try:
+        yield pool
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), timeout=2)
+        except TimeoutError:
+            pool.terminate()
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Turns the driver's 'not now' errors into BackendUnavailable; constraint violations pass through."""
+    try:
+        yield
+    except UNAVAILABLE as error:
+        raise BackendUnavailable("postgres") from error
+
+
+@asynccontextmanager
+async def acquire(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection for a few statements. Raises BackendUnavailable when none is free in time."""
+    with store_errors():
+        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
+            yield connection
+
+
+@asynccontextmanager
+async def transaction(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection inside one transaction, committed when the block ends well."""
+    async with acquire(pool) as connection, connection.transaction():
+        yield connection
+
+
+async def check(pool: Pool) -> str | None:
+    """For readiness: None when the database answers and accepts writes."""
+    try:
+        async with acquire(pool) as connection:
+            if await connection.fetchval("SELECT pg_is_in_recovery()", timeout=2):
+                return "postgres is read-only (in recovery)"
+    except BackendUnavailable as failure:
+        return failure.message
+    return None
+
+
+async def _bound_tcp(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001 — asyncpg offers no socket options
+    sock = transport.get_extra_info("socket")
+    if sock is not None and sock.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MILLIS)

@@ -1,0 +1,85 @@
+"""How every process starts and ends: settings, logs, loop, signals, health port, then the app.
+
+An app is an async context manager: what it opens on the way in it closes on the way out. SIGTERM
+and SIGINT set `process.draining` and end the context; a failing task of the app ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, NoReturn, TypeVar
+
+import uvloop
+from pydantic import ValidationError
+
+from chassis import logs
+from chassis.config import ProcessSettings
+from chassis.health import Readiness, serve_health
+from chassis.telemetry import Metrics
+
+S = TypeVar("S", bound=ProcessSettings)
+
+
+class Process(Generic[S]):
+    """What an app is handed: its name, settings, metrics, readiness and the sign to drain."""
+
+    def __init__(self, name: str, settings: S) -> None:
+        self.name = name
+        self.settings = settings
+        self.metrics = Metrics(name)
+        self.readiness = Readiness()
+        self.draining = asyncio.Event()
+        self.readiness.add("process", lambda: "draining" if self.draining.is_set() else None)
+
+
+App = Callable[[S, Process[S]], AbstractAsyncContextManager[None]]
+
+
+def run(name: str, settings_type: type[S], app: App[S]) -> NoReturn:
+    """Runs a process until it is told to stop, then exits.
+
+    Exit code 0 after a drain, 1 on a failure, 2 on bad settings.
+    """
+    try:
+        settings = settings_type()
+    except ValidationError as error:
+        _explain(name, error)
+        sys.exit(2)
+    logs.setup(service=name, instance=settings.instance, level=settings.log_level, fmt=settings.log_format)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_main(name, settings, app)))
+
+
+async def _main(name: str, settings: S, app: App[S]) -> int:
+    log = logs.get(name)
+    process = Process(name, settings)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, process.draining.set)
+    try:
+        async with (
+            serve_health(
+                settings.metrics_host, settings.metrics_port, process.readiness, process.metrics.registry
+            ),
+            app(settings, process),
+        ):
+            log.info("process_started", grpc_port=settings.grpc_port)
+            await process.draining.wait()
+            log.info("process_draining")
+    except Exception:
+        log.exception("process_failed")
+        return 1
+    log.info("process_stopped")
+    return 0
+
+
+def _explain(name: str, error: ValidationError) -> None:
+    lines = [f"{name} cannot start, its settings are wrong:"]
+    for item in error.errors(include_input=False, include_url=False):
+        variable = "POLYCHAT_" + "__".join(str(part) for part in item["loc"]).upper()
+        lines.append(f"  {variable}: {item['msg']}")
+    print("\n".join(lines), file=sys.stderr)  # noqa: T201 — logging is not configured yet

@@ -1,0 +1,158 @@
+"""Access tokens checked (RFC 8725, RFC 9068): ES256 only, every claim required, keys from auth's JWKS.
+
+A verifier keeps the last good key set whatever happens to auth, asks again at most every 30 s for a
+key id it does not know, and remembers tokens it has verified until they expire.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import jwt
+
+from chassis.caller import Caller
+from chassis.errors import BackendUnavailable, Failure, TokenExpired, TokenInvalid
+
+ALGORITHM = "ES256"
+TYPE = "at+jwt"
+ISSUER = AUDIENCE = "polychat"
+LEEWAY_SECONDS = 30
+REFETCH_SECONDS = 30.0
+MAX_TOKEN_BYTES = 2048
+REQUIRED = ["iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "ver"]
+_HEADER = {"alg", "kid", "typ"}
+_ID = re.compile(r"[1-9][0-9]{0,18}")
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_CACHE_TOKENS = 20_000
+
+FetchJwks = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
+
+
+class TokenVerifier:
+    """Turns an access token into the Caller it was issued to."""
+
+    def __init__(
+        self,
+        fetch_jwks: FetchJwks,
+        *,
+        issuer: str = ISSUER,
+        audience: str = AUDIENCE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._fetch_jwks = fetch_jwks
+        self._issuer = issuer
+        self._audience = audience
+        self._clock = clock
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched_at = -math.inf
+        self._fetching = asyncio.Lock()
+        self._cache: OrderedDict[bytes, Caller] = OrderedDict()
+
+    async def verify(self, token: str) -> Caller:
+        """The caller. Raises TokenInvalid, TokenExpired, or BackendUnavailable while no key was ever had."""
+        known = self.verify_cached(token)
+        if known is not None:
+            return known
+        key = await self._key(_header(token)["kid"])
+        caller = self._decode(token, key)
+        self._cache[_digest(token)] = caller
+        while len(self._cache) > _CACHE_TOKENS:
+            self._cache.popitem(last=False)
+        return caller
+
+    def verify_cached(self, token: str) -> Caller | None:
+        """The caller of a token verified before, None for a new one. Raises TokenExpired."""
+        digest = _digest(token)
+        caller = self._cache.get(digest)
+        if caller is None:
+            return None
+        if caller.expire_time + LEEWAY_SECONDS <= self._clock():
+            del self._cache[digest]
+            raise TokenExpired
+        return caller
+
+    async def _key(self, kid: str) -> jwt.PyJWK:
+        if kid not in self._keys:
+            async with self._fetching:
+                if kid not in self._keys and self._clock() - self._fetched_at >= REFETCH_SECONDS:
+                    await self._refresh()
+        if kid in self._keys:
+            return self._keys[kid]
+        if not self._keys:
+            raise BackendUnavailable("auth")
+        raise TokenInvalid
+
+    async def _refresh(self) -> None:
+        try:
+            found = await self._fetch_jwks()
+        except Failure:
+            if self._keys:
+                self._fetched_at = self._clock()
+            return
+        self._fetched_at = self._clock()
+        keys = {str(k["kid"]): jwt.PyJWK(dict(k), algorithm=ALGORITHM) for k in found if k.get("kty") == "EC"}
+        if keys:
+            self._keys = keys
+
+    def _decode(self, token: str, key: jwt.PyJWK) -> Caller:
+        try:
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                issuer=self._issuer,
+                audience=self._audience,
+                options={
+                    "require": REQUIRED,
+                    "strict_aud": True,
+                    "verify_exp": False,
+                    "verify_nbf": False,
+                    "verify_iat": False,
+                },
+            )
+        except jwt.PyJWTError as error:
+            raise TokenInvalid from error
+        user_id, session_id = claims["sub"], claims["sid"]
+        expire, not_before = claims["exp"], claims["nbf"]
+        if not (_is_id(user_id) and _is_id(session_id) and _is_time(expire) and _is_time(not_before)):
+            raise TokenInvalid
+        now = self._clock()
+        if claims["ver"] != 1 or not_before > now + LEEWAY_SECONDS:
+            raise TokenInvalid
+        if expire + LEEWAY_SECONDS <= now:
+            raise TokenExpired
+        return Caller(int(user_id), int(session_id), token, float(expire))
+
+
+def _header(token: str) -> dict[str, str]:
+    if len(token) > MAX_TOKEN_BYTES or not _SHAPE.fullmatch(token):
+        raise TokenInvalid
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError as error:
+        raise TokenInvalid from error
+    kid = header.get("kid")
+    if set(header) != _HEADER or header["alg"] != ALGORITHM or header["typ"] != TYPE:
+        raise TokenInvalid
+    if not isinstance(kid, str) or not 1 <= len(kid) <= 64:
+        raise TokenInvalid
+    return header
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 40
