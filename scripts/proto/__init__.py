@@ -1,1 +1,1 @@
-"""The wire contract's tool: generates the stubs in `gen/`, lints `proto/`, and compares it with the main branch."""
+"""The wire contract's tool: makes the stubs in `gen/`, lints `proto/`, compares it with the main branch."""

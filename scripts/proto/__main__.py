@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 
 from scripts.proto import checks
-from scripts.proto.generate import ProtocFailed, drift, generate
+from scripts.proto.generate import ProtocError, drift, generate
 
 
 def _generate() -> bool:
@@ -17,10 +17,11 @@ def _lint() -> bool:
 
 
 def _breaking() -> bool:
-    if not checks.base_has_protos():
-        print(f"breaking: the branch {checks.BASE_BRANCH} has no protos here, so there is nothing to compare with")
+    base = checks.find_base()
+    if base is None:
+        print(f"breaking: none of {', '.join(checks.BASES)} has protos, so there is nothing to compare with")
         return True
-    return _told("breaking", checks.breaking())
+    return _told(f"breaking against {base}", checks.breaking(base))
 
 
 def _drift() -> bool:
@@ -47,14 +48,14 @@ COMMANDS: dict[str, Callable[[], bool]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command, `generate` when none is named; 1 when it found something, 2 when there is no such command."""
+    """Run one command, `generate` when none is named; return 1 for a finding, 2 for no such command."""
     name = arguments[0] if arguments else "generate"
     if name not in COMMANDS or len(arguments) > 1:
         print(f"usage: python -m scripts.proto [{'|'.join(COMMANDS)}]", file=sys.stderr)
         return 2
     try:
         return 0 if COMMANDS[name]() else 1
-    except ProtocFailed as failure:
+    except ProtocError as failure:
         print(failure, file=sys.stderr)
         return 1
 

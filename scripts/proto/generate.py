@@ -14,14 +14,14 @@ ROOTS = ("polychat", "buf", DESCRIPTOR_SET)
 """What in the output folder is ours to replace."""
 
 
-class ProtocFailed(Exception):
+class ProtocError(Exception):
     """protoc refused the sources; its own words are the message."""
 
 
 def generate(out: Path = GEN) -> int:
     """Replace the stubs in `out` by fresh ones and return how many `.proto` files they are of.
 
-    Nothing in `out` is touched when protoc fails. Raises ProtocFailed.
+    Nothing in `out` is touched when protoc fails. Raises ProtocError.
     """
     names = sources()
     with TemporaryDirectory(prefix="polychat-gen-") as scratch:
@@ -32,13 +32,17 @@ def generate(out: Path = GEN) -> int:
 
 
 def drift(out: Path = GEN) -> list[str]:
-    """Return the files in `out` that `generate` would add, change or remove; none when they are up to date."""
+    """Return files in `out` that `generate` would add, change or remove; none when they are up to date."""
     with TemporaryDirectory(prefix="polychat-gen-") as scratch:
         fresh = Path(scratch)
         _protoc(fresh, sources())
         wanted, found = _listing(fresh), _listing(out)
-        changed = {name for name in wanted & found if not filecmp.cmp(fresh / name, out / name, shallow=False)}
+        changed = {name for name in wanted & found if not _same(fresh / name, out / name)}
         return sorted((wanted ^ found) | changed)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return filecmp.cmp(one, other, shallow=False)
 
 
 def _protoc(out: Path, names: list[str]) -> None:
@@ -59,7 +63,7 @@ def _run(names: list[str], *options: str) -> None:
     command += [f"--plugin=protoc-gen-{name}={_plugin(name)}" for name in ("mypy", "mypy_grpc")]
     done = subprocess.run([*command, *options, *names], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ProtocFailed(done.stderr.strip())
+        raise ProtocError(done.stderr.strip())
 
 
 def _plugin(name: str) -> Path:
@@ -69,16 +73,15 @@ def _plugin(name: str) -> Path:
 
 def _replace(fresh: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
-    wanted = _listing(fresh)
-    for name in _listing(out) - wanted:
+    wanted, found = _listing(fresh), _listing(out)
+    for name in found - wanted:
         (out / name).unlink()
-    for name in wanted:
+    # What is as it was stays untouched: a process may be importing it.
+    for name in (name for name in wanted if name not in found or not _same(fresh / name, out / name)):
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(fresh / name, out / name)
 
 
 def _listing(folder: Path) -> set[str]:
     found = {path for root in ROOTS for path in [folder / root, *(folder / root).rglob("*")]}
-    return {
-        path.relative_to(folder).as_posix() for path in found if path.is_file() and path.suffix != ".pyc"
-    }
+    return {path.relative_to(folder).as_posix() for path in found if path.is_file() and path.suffix != ".pyc"}
