@@ -46,8 +46,6 @@ SERVER_OPTIONS: Final[Options] = (
     *_BOTH_ENDS,
     *STREAM_OPTIONS,
     ("grpc.http2.min_recv_ping_interval_without_data_ms", PERMITTED_PING_MILLIS),
-    # Two processes on one port by mistake must fail, not share the calls.
-    ("grpc.so_reuseport", 0),
 )
 
 CHANNEL_OPTIONS: Final[Options] = (

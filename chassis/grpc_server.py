@@ -67,14 +67,21 @@ class GrpcServer:
 
 @asynccontextmanager
 async def serve_grpc(
-    process: Process[Any], services: Sequence[GrpcService], verifier: TokenVerifier
+    process: Process[Any],
+    services: Sequence[GrpcService],
+    verifier: TokenVerifier,
+    *,
+    share_port: bool = False,
 ) -> AsyncIterator[GrpcServer]:
-    """Serves until the block ends, then drains. OSError when the port stays in use for 10 s."""
+    """Serves until the block ends, then drains. OSError when the port stays in use for 10 s.
+
+    `share_port` lets several processes of one kind take calls on the same port (SO_REUSEPORT).
+    """
     settings: ProcessSettings = process.settings
     access = {path: rule for service in services for path, rule in service.methods().items()}
     server = grpc.aio.server(
         interceptors=[Guard(process.metrics, access, verifier, settings.internal_credential)],
-        options=SERVER_OPTIONS,
+        options=(*SERVER_OPTIONS, ("grpc.so_reuseport", int(share_port))),
     )
     for service in services:
         service.add(service.servicer, server)
