@@ -11,9 +11,10 @@ BASES = ("main", "origin/main")
 """Where the contract that clients have is: the branch itself, or what a clone of another one has of it."""
 
 
-def lint() -> str:
+def lint(root: Path = ROOT) -> str:
     """Return buf's complaints about names, comments and format; empty when there are none."""
-    return _buf("lint") or _buf("format", "--diff", "--exit-code", "--path", "proto/polychat")
+    unformatted = _buf("format", "--diff", "--exit-code", "--path", "proto/polychat", root=root)
+    return "\n".join(filter(None, [_buf("lint", root=root), unformatted]))
 
 
 def find_base(root: Path = ROOT) -> str | None:
