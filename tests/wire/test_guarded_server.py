@@ -266,7 +266,7 @@ async def test_health_follows_readiness(process: Process[ProcessSettings]) -> No
     missing: list[str] = ["the store does not answer"]
     process.readiness.add("store", lambda: missing[0] if missing else None)
     async for channel in serve(process, Access.PUBLIC):
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         watch = stub.Watch(health_pb2.HealthCheckRequest(service=SERVICE), timeout=20)
         seen = []
         async for answer in watch:
