@@ -1,4 +1,4 @@
-"""Makes the virtual environment of the repository: what `requirements.lock` names, every file checked by its hash.
+"""Makes the virtual environment of the repository: what `requirements.lock` names, each file by its hash.
 
 Run by scripts/bootstrap with any Python 3.11 or newer; it uses the standard library only. Takes a few
 milliseconds when the environment is as the lock file says. Two that run at once wait for each other.
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def fingerprint() -> str:
-    """Where .venv was made, and a text that changes when the packages or the project's entry points have to."""
+    """Where .venv was made, and a text that changes when packages or our entry points have to."""
     content = LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()
     return f"{VENV}\n{hashlib.sha256(content).hexdigest()}\n"
 
@@ -57,9 +57,7 @@ def create() -> None:
     shutil.rmtree(VENV, ignore_errors=True)
     has_pip = subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False)
     if has_pip.returncode != 0:
-        sys.exit(
-            "This Python can make no virtual environment: install python3-venv (Debian, Ubuntu) and try again."
-        )
+        sys.exit("This Python can make no virtual environment: install python3-venv (Debian) and try again.")
     run(sys.executable, "-m", "venv", "--without-pip", VENV)
 
 

@@ -40,7 +40,7 @@ class View(Protocol):
 
 
 class Board:
-    """Every change goes to the state file (whole or not at all), to the view and, told in words, to up.log."""
+    """Every change goes to the state file (whole or not at all), to the view and, in words, to up.log."""
 
     def __init__(self, state_file: Path, log_file: Path, view: View, urls: Urls) -> None:
         self._state_file = state_file

@@ -13,9 +13,8 @@ from rich.console import Console
 from scripts.stack.detach import leave_terminal, start_and_wait
 from scripts.stack.down import run_down
 from scripts.stack.errors import StackError
-from scripts.stack.layout import ROOT, Layout, Ports
+from scripts.stack.layout import ROOT, Layout, Ports, Wish
 from scripts.stack.status import read_status, show_status
-from scripts.stack.up import Wish, run_up
 from scripts.stack.view import PlainView, TableView, live_table
 
 DEFAULT_DATA = ROOT / ".polychat"
@@ -69,9 +68,10 @@ def up(
 
       POLYCHAT_POSTGRES_DSN=postgresql://admin:pw@db/postgres ./scripts/up
 
-    POLYCHAT_POSTGRES_DSN (a login that may create roles and databases), POLYCHAT_REDIS_URL, POLYCHAT_KAFKA_BOOTSTRAP and
-    POLYCHAT_CONSUL_ADDR name parts that run elsewhere and are used instead of our own. POLYCHAT_KAFKA_JVM replaces the
-    options of Kafka's Java (small memory), POLYCHAT_JAVA its program.
+    POLYCHAT_POSTGRES_DSN (a login that may create roles and databases), POLYCHAT_REDIS_URL,
+    POLYCHAT_KAFKA_BOOTSTRAP and POLYCHAT_CONSUL_ADDR name parts that run elsewhere and are used instead of
+    our own. POLYCHAT_KAFKA_JVM replaces the options of Kafka's Java (small memory), POLYCHAT_JAVA its
+    program.
     """
     try:
         wish = Wish(Ports(http_port, grpc_base_port, parts_base_port), edges, parts_only)
@@ -93,6 +93,9 @@ def up(
 
 
 def _run(layout: Layout, wish: Wish, background: bool) -> None:
+    # Here and not above: it brings the clients of all parts, a second that down and status need not wait.
+    from scripts.stack.up import run_up
+
     console = Console()
     if background or not console.is_terminal:
         run_up(layout, wish, PlainView(), lambda: leave_terminal(layout) if background else None)
@@ -107,7 +110,7 @@ def _complain(error: StackError) -> NoReturn:
 
 
 def down(data: Data = DEFAULT_DATA) -> None:
-    """Stop everything that `up` started on a data folder, in order; ends left-over processes of a killed `up`, too.
+    """Stop everything that `up` started on a data folder, in order, and what a killed `up` left over.
 
     Example: ./scripts/down --data /tmp/one
     """
@@ -121,7 +124,7 @@ def status(
     data: Data = DEFAULT_DATA,
     as_json: Annotated[bool, typer.Option("--json", help="Print the state file, for programs.")] = False,
 ) -> None:
-    """Show each part, its state, port and pid. Ends with 0 when all are ready, 1 when not, 3 when nothing runs.
+    """Show each part, its state, port and pid. Ends with 0 when all are ready, 1 if not, 3 if nothing runs.
 
     Example: polychat status --json
     """

@@ -33,7 +33,7 @@ class Consul(Part):
         self._binary: Path | None = None
         self.address = external_address or f"127.0.0.1:{ports.consul}"
 
-    async def prepare_once(self) -> None:
+    async def fetch(self) -> None:
         if not self._external:
             self._binary = await consul_binary()
 

@@ -1,4 +1,4 @@
-"""Finds Consul, or gets it once into the user's cache folder: Debian's signed package, else a build with Go."""
+"""Finds Consul, or gets it once into the user's cache: Debian's signed package, else a build with Go."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Acquire::Languages "none";
 
 
 async def consul_binary() -> Path:
-    """A consul program: on PATH, from the cache, unpacked from Debian's package (3 s), or built (3 to 5 min)."""
+    """The program: on PATH, in the cache, unpacked from Debian's package (3 s), or built (3 to 5 min)."""
     if found := shutil.which("consul"):
         return Path(found)
     folder = cache_folder() / f"consul-{platform.machine()}"
@@ -45,8 +45,13 @@ async def _get(folder: Path) -> None:
             draft = await _unpack_debian_package(work)
         except StackError as no_package:
             draft = await _build(work, no_package)
-        folder.mkdir(exist_ok=True)
-        draft.rename(folder / "consul")
+        _keep(draft, folder)
+
+
+def _keep(draft: Path, folder: Path) -> None:
+    """Move the finished program into the cache; what is there is always whole."""
+    folder.mkdir(exist_ok=True)
+    draft.rename(folder / "consul")
 
 
 async def _build(work: Path, no_package: StackError) -> Path:
@@ -54,26 +59,35 @@ async def _build(work: Path, no_package: StackError) -> Path:
         return await build_consul(work)
     except StackError as no_build:
         raise StackError(
-            "Consul is not on PATH and could not be had. Install it, or name a running agent in POLYCHAT_CONSUL_ADDR.\n"
+            "Consul is not on PATH and could not be had. Install it, or name a running agent in "
+            "POLYCHAT_CONSUL_ADDR.\n"
             f"{no_package}\n{no_build}"
         ) from no_build
 
 
 async def _unpack_debian_package(work: Path) -> Path:
-    """Download with the system's apt and its keys, but a state of our own: no root, and nothing is installed."""
-    tools = [shutil.which(name) for name in ("apt-get", "dpkg-deb")]
-    if None in tools or not KEYRING.exists():
+    """Download with the system's apt and its keys, but a state of our own: no root, nothing installed."""
+    _write_apt_settings(work)
+    env = os.environ | {"APT_CONFIG": str(work / "apt.conf")}
+    await run_tool(("apt-get", "update", "-q"), what="read Debian's package list", cwd=work, env=env)
+    await run_tool(("apt-get", "download", "consul"), what="download Debian's consul", cwd=work, env=env)
+    await run_tool(("dpkg-deb", "-x", _downloaded(work), "unpacked"), what="unpack consul", cwd=work)
+    return work / "unpacked" / "usr" / "bin" / "consul"
+
+
+def _downloaded(work: Path) -> Path:
+    """The package in `work`; apt names the file by its version."""
+    (package,) = work.glob("consul_*.deb")
+    return package
+
+
+def _write_apt_settings(work: Path) -> None:
+    if None in map(shutil.which, ("apt-get", "dpkg-deb")) or not KEYRING.exists():
         raise StackError("There is no apt with Debian's keys here.")
     for folder in ("state/lists/partial", "cache/archives/partial", "unpacked"):
         (work / folder).mkdir(parents=True)
     (work / "sources.list").write_text(f"deb [signed-by={KEYRING}] {_debian_mirror()} {SUITE} main\n")
     (work / "apt.conf").write_text(APT_SETTINGS.format(work=work))
-    env = os.environ | {"APT_CONFIG": str(work / "apt.conf")}
-    await run_tool(("apt-get", "update", "-q"), what="read Debian's package list", cwd=work, env=env)
-    await run_tool(("apt-get", "download", "consul"), what="download Debian's consul", cwd=work, env=env)
-    package = next(work.glob("consul_*.deb"))
-    await run_tool(("dpkg-deb", "-x", package, "unpacked"), what="unpack consul", cwd=work)
-    return work / "unpacked" / "usr" / "bin" / "consul"
 
 
 def _debian_mirror() -> str:
@@ -89,7 +103,7 @@ def _debian_mirror() -> str:
 
 
 def mirror_in(sources: str) -> str | None:
-    """The first address of a Debian archive (never of its security updates) in apt's source files, both formats."""
+    """The first address of a Debian archive (never of its security updates) in apt's source files."""
     for line in sources.splitlines():
         if not line.startswith(("deb ", "URIs:")):
             continue

@@ -12,8 +12,8 @@ from scripts.stack.layout import SERVICES
 SECRET_BYTES = 32
 
 INTERNAL_CREDENTIAL = "internal.credential"
-PAGE_TOKEN_KEY = "page-token.key"
-SIGNING_KEY_SECRET = "signing-key.secret"
+PAGE_TOKEN_KEY = "page-token.key"  # noqa: S105 (a file name)
+SIGNING_KEY_SECRET = "signing-key.secret"  # noqa: S105 (a file name)
 
 
 class Credentials:

@@ -8,12 +8,11 @@ import signal
 import subprocess
 import sys
 
-from scripts.stack.layout import ROOT, Layout
-from scripts.stack.up import Wish
+from scripts.stack.layout import ROOT, Layout, Wish
 
 
 def start_and_wait(layout: Layout, wish: Wish, remove_data: bool) -> int:
-    """Start the supervisor, repeat what it prints, and return 0 when all is ready or its exit status when it failed."""
+    """Start the supervisor and repeat what it prints; return 0 when all is ready, else its exit status."""
     options = [
         *("--data", str(layout.data), "--http-port", str(wish.ports.http), "--edges", str(wish.edges)),
         *("--grpc-base-port", str(wish.ports.grpc_base), "--parts-base-port", str(wish.ports.parts_base)),

@@ -63,7 +63,7 @@ def service_environment(
 
 
 def edge_environment(number: int, ports: Ports, backing: Backing, credentials: Credentials) -> dict[str, str]:
-    """For `python -m edge`, the process `number` counted from 1; all of them share the HTTP and the gRPC port."""
+    """For `python -m edge`, the process `number` counted from 1; all share the HTTP and the gRPC port."""
     env = _common(f"edge-{number}", backing, credentials, ports.grpc_base, ports.edge_metrics(number))
     env["POLYCHAT_HTTP_PORT"] = str(ports.http)
     return env

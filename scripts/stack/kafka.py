@@ -64,11 +64,11 @@ class Kafka(Part):
         self._external = external_bootstrap is not None
         self._jars: Path | None = None
         self.bootstrap = external_bootstrap or f"127.0.0.1:{port}"
-        # The client reports every refused connection of a broker that is still starting; the probe tells it once.
+        # The client reports every refused connection to a broker that still starts; the probe tells it once.
         logging.getLogger("aiokafka").addHandler(logging.NullHandler())
         logging.getLogger("aiokafka").propagate = False
 
-    async def prepare_once(self) -> None:
+    async def fetch(self) -> None:
         if self._external:
             return
         self._jars = await kafka_jars()

@@ -75,7 +75,7 @@ def java() -> Path:
         found = shutil.which("java")
         if found is None:
             raise StackError(
-                f"There is no Java: install one of version {OLDEST_JAVA} or newer, or name it in POLYCHAT_JAVA."
+                f"There is no Java: install version {OLDEST_JAVA} or newer, or name it in POLYCHAT_JAVA."
             ) from None
         return Path(found)
     return Path(JAVA)

@@ -1,4 +1,4 @@
-"""Keeps one part running: starts it when what it needs is ready, restarts it when it dies, ends it when cancelled."""
+"""Keeps one part running: starts it after what it needs, restarts it when it dies, ends it when cancelled."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LARGEST_LOG_BYTES = 10 * 1024 * 1024
 
 
 def delay_before(attempt: int) -> float:
-    """Seconds to wait before the restart `attempt`, counted from 0 since the part was last healthy for long."""
+    """Seconds to wait before the restart `attempt`, counted from 0 since it was last healthy for long."""
     return float(min(LONGEST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(attempt, 10)))
 
 
@@ -63,9 +63,12 @@ class Keeper:
             raise
 
     async def _live(self) -> None:
+        self._board.set(self.part.name, "preparing")
+        await self.part.fetch()
+        if self.part.needs:
+            self._board.set(self.part.name, "waiting")
         for need in self.part.needs:
             await self._needs[need].wait()
-        self._board.set(self.part.name, "preparing")
         await self.part.prepare_once()
         await self._first_start()
         if self._process is None:

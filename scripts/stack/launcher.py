@@ -1,9 +1,10 @@
 """Becomes a part: changes the user, asks to be told of the supervisor's death, then executes the part.
 
-Called as `python -I -S launcher.py IDENTITY SIGNAL PARENT FOLDER COMMAND ...` by `child.py`; it imports nothing of the
-project, so that it starts in a few milliseconds. A function between fork and exec would do the same, but is unsafe in a
-process with threads. IDENTITY is `self`; `nobody`, for PostgreSQL, which refuses to run as root; or `mapped`: root seen as
-`nobody` in a user namespace of its own, for folders that only root can enter.
+Called as `python -I -S launcher.py IDENTITY SIGNAL PARENT FOLDER COMMAND ...`; it imports nothing of the
+project, so that it starts in a few milliseconds. A function between fork and exec would do the same, but is
+unsafe in a process with threads. IDENTITY is `self`; `nobody`, for PostgreSQL, which refuses to run as
+root; or `mapped`: root seen as `nobody` in a user namespace of its own, for folders that only root can
+enter.
 """
 
 import ctypes

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Raised when the folders under DATA change so that an older program could not read them.
 DATA_VERSION = "1"
 
-# Linux takes ports for outgoing connections from here upwards, so a server port above may be gone at a restart.
+# Linux takes ports for outgoing connections from here upwards: one of ours may be gone at a restart.
 FIRST_OUTGOING_PORT = 32768
 
 SERVICES = ("auth", "user", "chat", "message")
@@ -38,8 +38,8 @@ class Ports:
                 raise StackError(f"{option} {first} is no port; choose one from 1 to {65536 - count}.")
         if self.parts_base + 100 > FIRST_OUTGOING_PORT:
             raise StackError(
-                f"--parts-base-port {self.parts_base} is too high: choose one up to {FIRST_OUTGOING_PORT - 100}, "
-                "because outgoing connections take ports from there upwards."
+                f"--parts-base-port {self.parts_base} is too high: choose one up to "
+                f"{FIRST_OUTGOING_PORT - 100}, because outgoing connections take ports from there upwards."
             )
 
     @property
@@ -80,6 +80,15 @@ class Ports:
     def edge_metrics(self, number: int) -> int:
         """The metrics port of the edge process `number`, counted from 1."""
         return self.parts_base + 60 + number
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the person who calls `up` asked for."""
+
+    ports: Ports
+    edges: int
+    parts_only: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ LISTEN = "0A"
 
 
 def check_free(port: int, part: str, option: str) -> None:
-    """Raise StackError, naming the holder where it can be known, when somebody listens on `port` of loopback."""
+    """Raise StackError, naming the holder where it can be known, when somebody listens on `port`."""
     for address in ("127.0.0.1", "0.0.0.0"):  # noqa: S104 (a test of who listens there)
         with socket.socket() as probe:
             # As servers do; without it a connection that ended a minute ago counts as a listener.
@@ -21,7 +21,8 @@ def check_free(port: int, part: str, option: str) -> None:
                 probe.bind((address, port))
             except OSError as error:
                 raise StackError(
-                    f"Port {port} for {part} is in use{holder(port)}: stop that, or choose another with {option} ({error.strerror})."
+                    f"Port {port} for {part} is in use{holder(port)}: stop that, or choose another with "
+                    f"{option} ({error.strerror})."
                 ) from error
 
 

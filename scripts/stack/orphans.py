@@ -1,4 +1,4 @@
-"""What a SIGKILLed PostgreSQL server leaves behind: backends that still run, and a pid file that means nothing."""
+"""What a SIGKILLed PostgreSQL server leaves: backends that still run, a pid file that means nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 2.0
 
 
 def processes_in(folder: Path) -> list[int]:
-    """The pids of the processes whose current folder is `folder`, as that of every PostgreSQL process is its data."""
+    """The processes whose current folder is `folder`, as that of every PostgreSQL process is its data."""
     target = os.path.realpath(folder)
     return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _folder_of(entry) == target]
 

@@ -34,8 +34,11 @@ class Part(ABC):
         self.port = port
         self.needs = needs
 
+    async def fetch(self) -> None:  # noqa: B027 (most parts have nothing to do)
+        """Slow work that needs no other part: downloads, builds, first-time folders. Raises StackError."""
+
     async def prepare_once(self) -> None:  # noqa: B027 (most parts have nothing to do)
-        """Before the first start of this `up`; slow work and downloads belong here. Raises StackError."""
+        """Before the first start, when what it needs is ready. Raises StackError."""
 
     async def prepare(self) -> None:  # noqa: B027 (most parts have nothing to do)
         """Before every start: write the settings, clear away what a crash left."""
@@ -49,4 +52,4 @@ class Part(ABC):
         """Return when it can be used now; raise NotReadyError with the reason when not."""
 
     async def provision(self) -> None:  # noqa: B027 (most parts have nothing to do)
-        """After it was ready for the first time: make what the others expect to find in it. Raises StackError."""
+        """After it was ready for the first time: make what others expect to find in it. Raises StackError."""

@@ -14,7 +14,7 @@ POLL_SECONDS = 0.05
 
 
 def birth(pid: int) -> str | None:
-    """A text that no other process of this pid has had: boot and start time; None when there is no such process."""
+    """A text that no other process of this pid ever had: boot and start time; None for no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -35,7 +35,7 @@ def _birth_by_ps(pid: int) -> str | None:
 
 
 def write(folder: Path, name: str, pid: int) -> None:
-    """Note that `name` is `pid`, with its birth beside it so that a later process of this pid is not taken for it."""
+    """Note that `name` is `pid`, and its birth, so that a later process of this pid is not taken for it."""
     (folder / f"{name}.birth").write_text((birth(pid) or "") + "\n")
     (folder / f"{name}.pid").write_text(f"{pid}\n")
 
@@ -56,7 +56,7 @@ def alive(folder: Path, name: str) -> int | None:
 
 
 def left_over(folder: Path) -> list[str]:
-    """The names of noted processes that still live, in the order in which to end them; never the supervisor."""
+    """The noted processes that still live, in the order in which to end them; never the supervisor."""
     names = sorted((path.stem for path in folder.glob("*.pid")), key=_stop_rank)
     return [name for name in names if name != SUPERVISOR and alive(folder, name)]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from scripts.stack.part import Part
 from scripts.stack.postgres import Postgres
 from scripts.stack.processes import Edge, Service
 from scripts.stack.valkey import Valkey
+from scripts.stack.web_page import WebPage
 
 NEEDS = {
     "auth": frozenset({"postgres", "redis", "consul"}),
@@ -72,10 +72,9 @@ def _processes(ports: Ports, edges: int, backing: Backing, credentials: Credenti
         def environment() -> Mapping[str, str]:
             return edge_environment(number, ports, backing, credentials)
 
-        return Edge(number, ports.http, ports.edge_metrics(number), environment, page_built)
+        return Edge(number, ports.http, ports.edge_metrics(number), environment, page)
 
-    page_built = asyncio.Event()
-    page_built.set()
+    page = WebPage()
     return [*map(service, SERVICES), *(edge(number) for number in range(1, edges + 1))]
 
 

@@ -58,7 +58,7 @@ class Postgres(Part):
             f"postgresql://postgres:{credentials.secret('postgres-admin.password')}@127.0.0.1:{port}/postgres"
         )
 
-    async def prepare_once(self) -> None:
+    async def fetch(self) -> None:
         if self._external:
             return
         self._folder.mkdir(exist_ok=True)
@@ -71,12 +71,12 @@ class Postgres(Part):
         found = (data / "PG_VERSION").read_text().strip()
         if found != MAJOR:
             raise StackError(
-                f"{data} was made by PostgreSQL {found}, this is {MAJOR}. Dump it with the old version and restore it "
-                "here, move it away, or choose another folder with --data."
+                f"{data} was made by PostgreSQL {found}, this is {MAJOR}. Dump it with the old version and "
+                "restore it here, move it away, or choose another folder with --data."
             )
 
     async def _initialize(self, data: Path) -> None:
-        """Run initdb beside the final place, so that a killed first start leaves nothing that looks finished."""
+        """Run initdb beside the final place: a killed first start leaves nothing that looks finished."""
         draft = data.with_name("data.new")
         shutil.rmtree(draft, ignore_errors=True)
         password = self._folder / "password"
@@ -143,7 +143,7 @@ def as_identity(identity: Identity, command: Sequence[str]) -> tuple[str, ...]:
 
 
 async def _identity_for(folder: Path) -> Identity:
-    """Who runs the server: PostgreSQL refuses to be root, and another user must be able to enter the folders."""
+    """Who runs the server: it refuses to be root, and another user must be able to enter the folders."""
     if os.geteuid() != 0:
         return "self"
     if all(_open_to_all(path) for path in (folder.parent, binary("postgres").parent)):
@@ -152,8 +152,8 @@ async def _identity_for(folder: Path) -> Identity:
         await run_tool(as_identity("mapped", (str(binary("postgres")), "-V")), what="map root", cwd=Path("/"))
     except StackError as error:
         raise StackError(
-            f"PostgreSQL does not run as root, and the user nobody cannot enter {folder.parent} or {binary('')}. Run "
-            "this as a plain user, or keep the repository and --data in folders that everybody may enter."
+            f"PostgreSQL does not run as root, and nobody else can enter {folder.parent} or {binary('')}. "
+            "Run this as a plain user, or keep the repository and --data in folders that everybody may enter."
         ) from error
     return "mapped"
 

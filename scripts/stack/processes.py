@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import ClassVar
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from scripts.stack.consul import http_get
 from scripts.stack.errors import NotReadyError
 from scripts.stack.layout import ROOT
 from scripts.stack.part import Launch, Part
 from scripts.stack.tools import run_tool
+from scripts.stack.web_page import WebPage
 
 PROBE_SECONDS = 3.0
 
@@ -62,7 +63,7 @@ class Service(Process):
 
 
 class Edge(Process):
-    """An edge process; `page_built` returns when the web page that it serves is there."""
+    """An edge process; it serves the web page, which is built before the first of them starts."""
 
     stop_seconds: ClassVar[float] = 20.0
 
@@ -72,22 +73,27 @@ class Edge(Process):
         http_port: int,
         metrics_port: int,
         environment: Environment,
-        page_built: asyncio.Event,
+        page: WebPage,
     ) -> None:
         needs = frozenset({"auth", "user", "chat", "message"})
         super().__init__(f"edge-{number}", "edge", http_port, metrics_port, environment, needs)
-        self._page_built = page_built
+        self._page = page
 
-    async def prepare_once(self) -> None:
-        await self._page_built.wait()
+    async def fetch(self) -> None:
+        await self._page.build()
 
 
 async def _check_serving(address: str) -> None:
     """Return when the whole server at `address` answers SERVING; raise NotReadyError when not."""
     async with grpc.aio.insecure_channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        # Not the generated stub: its published types know no methods.
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
         try:
-            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=PROBE_SECONDS)
+            answer = await check(health_pb2.HealthCheckRequest(), timeout=PROBE_SECONDS)
         except grpc.aio.AioRpcError as error:
             raise NotReadyError(f"{address}: {error.code().name} {error.details()}") from error
     if answer.status != health_pb2.HealthCheckResponse.SERVING:

@@ -34,8 +34,8 @@ TOPICS = (
 async def provision_kafka(bootstrap: str) -> None:
     """Make the topics that are missing and wait until the brokers show them.
 
-    Raises StackError for a topic with another number of partitions: a key would move to another partition, and with it
-    the order of a room.
+    Raises StackError for a topic with another number of partitions: a key would move to another partition,
+    and with it the order of a room.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
@@ -76,7 +76,7 @@ async def _create(admin: AIOKafkaAdminClient) -> None:
 
 
 async def _shown_partitions(admin: AIOKafkaAdminClient, topic: Topic) -> int:
-    """How many partitions of `topic` have a leader, once that is any; creating returns before metadata shows it."""
+    """The number of partitions of `topic`, once all have a leader; creating returns before that."""
     while True:
         (shown,) = await admin.describe_topics([topic.name])
         partitions = shown["partitions"]
@@ -89,6 +89,7 @@ def check_partitions(topic: Topic, found: int) -> None:
     """Raise StackError when the topic was made with another number of partitions than this version needs."""
     if found != topic.partitions:
         raise StackError(
-            f"The topic {topic.name} has {found} partitions and needs {topic.partitions}. When nothing in it is needed, "
-            "delete the topic and start again; otherwise use another cluster (POLYCHAT_KAFKA_BOOTSTRAP) or --data."
+            f"The topic {topic.name} has {found} partitions and needs {topic.partitions}. When nothing in "
+            "it is needed, delete the topic and start again; otherwise use another cluster "
+            "(POLYCHAT_KAFKA_BOOTSTRAP) or another --data."
         )

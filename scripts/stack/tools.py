@@ -23,8 +23,8 @@ async def run_tool(
 ) -> str:
     """Run a command and return what it printed.
 
-    Raises StackError, naming `what` was tried and the last lines, when it fails or takes longer than `seconds`. It does
-    not outlive a cancelled caller.
+    Raises StackError, naming `what` was tried and the last lines, when it fails or takes longer than
+    `seconds`. It does not outlive a cancelled caller.
     """
     process = await asyncio.create_subprocess_exec(
         *map(str, argv),

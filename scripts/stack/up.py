@@ -8,26 +8,16 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from scripts.stack import pids
 from scripts.stack.board import Board, View
 from scripts.stack.errors import StackError
-from scripts.stack.layout import Layout, Ports
+from scripts.stack.layout import Layout, Wish
 from scripts.stack.listening import check_free
 from scripts.stack.plan import Plan, make_plan
 from scripts.stack.supervisor import supervise
 
 LEFT_OVER_SECONDS = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the person asked for."""
-
-    ports: Ports
-    edges: int
-    parts_only: bool
 
 
 @contextmanager
@@ -39,8 +29,8 @@ def only_supervisor(layout: Layout) -> Iterator[None]:
         except BlockingIOError:
             pid = pids.alive(layout.run, pids.SUPERVISOR)
             raise StackError(
-                f"It runs already on {layout.data} (pid {pid}). Stop it with ./scripts/down --data {layout.data}, or "
-                "choose another folder with --data."
+                f"It runs already on {layout.data} (pid {pid}). Stop it with ./scripts/down --data "
+                f"{layout.data}, or choose another folder with --data."
             ) from None
         pids.write(layout.run, pids.SUPERVISOR, os.getpid())
         try:
