@@ -69,7 +69,7 @@ class DeadlineExceeded(Failure):
 class InternalError(Failure):
     """A bug; its text stays in our logs, under this trace id."""
 
-    text = "an internal error; trace id {trace_id}"
+    text = "an internal error; trace id {traceId}"
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -176,7 +176,7 @@ class Guard(grpc.aio.ServerInterceptor):
             return Unimplemented()
         trace_id = secrets.token_hex(8)
         self._log.error("call_failed", method=method, trace_id=trace_id, exc_info=error)
-        return InternalError(trace_id=trace_id)
+        return InternalError(traceId=trace_id)
 
 
 def bearer(authorization: str) -> str:

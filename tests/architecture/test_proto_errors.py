@@ -3,13 +3,16 @@
 import json
 import re
 from dataclasses import dataclass
+from importlib import import_module
+from string import Formatter
 
 import pytest
 from google.protobuf import json_format
 from google.rpc import code_pb2, error_details_pb2
 from polychat.error.v1.error_reason_pb2 import ErrorReason
 
-from scripts.proto.tree import PROTO
+from chassis.errors import Failure, RemoteFailure
+from scripts.proto.tree import PROTO, ROOT
 
 SOURCE = PROTO / "polychat" / "error" / "v1" / "error_reason.proto"
 PREFIX = "ERROR_REASON_"
@@ -78,3 +81,29 @@ PROMISED = {
 def test_a_promised_reason_keeps_its_code(reason: str, code: str) -> None:
     """Clients go by the code, so a reason never moves to another."""
     assert read(COMMENTS[reason]).code == code
+
+
+def failures() -> list[type[Failure]]:
+    """Import every module of ours that defines a Failure and return all of them."""
+    for folder in ("chassis", "discovery", "edge", "services"):
+        for file in (ROOT / folder).rglob("*.py"):
+            if "(Failure):" in file.read_text():
+                import_module(".".join(file.relative_to(ROOT).with_suffix("").parts))
+    # A RemoteFailure has what the other service said.
+    return [kind for kind in Failure.__subclasses__() if kind is not RemoteFailure]
+
+
+def told(kind: type[Failure]) -> str:
+    """Write down what a Failure differs in from its reason's documentation; empty when in nothing."""
+    if kind.reason not in COMMENTS:
+        return f"{kind.__qualname__}: {kind.reason} is not in the contract"
+    said = read(COMMENTS[kind.reason])
+    surplus = {field for _, field, _, _ in Formatter().parse(kind.text) if field} - set(said.metadata)
+    if kind.code.name == said.code and not surplus:
+        return ""
+    return f"{kind.__qualname__}: {kind.code.name} {surplus or ''}, and the contract says {said}"
+
+
+def test_what_the_code_answers_is_what_the_contract_says() -> None:
+    """Every Failure has a documented reason, its code, and in its text no metadata but what is documented."""
+    assert list(filter(None, map(told, failures()))) == []

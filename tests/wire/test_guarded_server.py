@@ -198,7 +198,7 @@ async def test_a_bug_tells_nothing_but_a_trace_id(public: grpc.aio.Channel, shap
     failure = await refused(public, shape, "bug")
     assert (failure.code, failure.reason) == (Code.INTERNAL, "INTERNAL")
     assert "SELECT" not in failure.message
-    assert len(failure.metadata["trace_id"]) == 16
+    assert len(failure.metadata["traceId"]) == 16
 
 
 @pytest.mark.parametrize("shape", SHAPES)

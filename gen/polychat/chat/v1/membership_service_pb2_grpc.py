@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class MembershipServiceStub:
-    """Who is in which room. Every method needs an access token. In a direct room every change answers DIRECT_ROOM_FIXED.
+    """Who is in which room. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist. In a direct
+    room every change answers DIRECT_ROOM_FIXED.
     """
 
     def __init__(self, channel):
@@ -93,18 +94,19 @@ class MembershipServiceStub:
 
 
 class MembershipServiceServicer:
-    """Who is in which room. Every method needs an access token. In a direct room every change answers DIRECT_ROOM_FIXED.
+    """Who is in which room. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist. In a direct
+    room every change answers DIRECT_ROOM_FIXED.
     """
 
     def JoinRoom(self, request, context):
-        """Enters a public room. A repeat returns the membership as it is. ROOM_NOT_FOUND, ROOM_NOT_PUBLIC, BANNED, ROOM_ARCHIVED.
+        """Enters a public room. A repeat returns the membership as it is. ROOM_NOT_PUBLIC, also when there is no such room; BANNED, ROOM_ARCHIVED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def LeaveRoom(self, request, context):
-        """Leaves a room. Succeeds when the caller has left already. ROOM_NOT_FOUND; LAST_OWNER for the only owner while others are in.
+        """Leaves a room. Succeeds when the caller has left already. NOT_A_MEMBER; LAST_OWNER for the only owner while others are in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -148,7 +150,7 @@ class MembershipServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListMemberships(self, request, context):
-        """Lists who is in a room, those who joined first first. Members only. ROOM_NOT_FOUND, NOT_A_MEMBER.
+        """Lists who is in a room, those who joined first first. Members only. NOT_A_MEMBER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -243,7 +245,8 @@ def add_MembershipServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MembershipService:
-    """Who is in which room. Every method needs an access token. In a direct room every change answers DIRECT_ROOM_FIXED.
+    """Who is in which room. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist. In a direct
+    room every change answers DIRECT_ROOM_FIXED.
     """
 
     @staticmethod

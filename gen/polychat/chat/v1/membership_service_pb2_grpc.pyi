@@ -13,13 +13,15 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MembershipServiceStub:
-    """Who is in which room. Every method needs an access token. In a direct room every change answers DIRECT_ROOM_FIXED."""
+    """Who is in which room. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist. In a direct
+    room every change answers DIRECT_ROOM_FIXED.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     JoinRoom: _aio.UnaryUnaryMultiCallable[_membership_service_pb2.JoinRoomRequest, _membership_service_pb2.JoinRoomResponse]
-    """Enters a public room. A repeat returns the membership as it is. ROOM_NOT_FOUND, ROOM_NOT_PUBLIC, BANNED, ROOM_ARCHIVED."""
+    """Enters a public room. A repeat returns the membership as it is. ROOM_NOT_PUBLIC, also when there is no such room; BANNED, ROOM_ARCHIVED."""
     LeaveRoom: _aio.UnaryUnaryMultiCallable[_membership_service_pb2.LeaveRoomRequest, _membership_service_pb2.LeaveRoomResponse]
-    """Leaves a room. Succeeds when the caller has left already. ROOM_NOT_FOUND; LAST_OWNER for the only owner while others are in."""
+    """Leaves a room. Succeeds when the caller has left already. NOT_A_MEMBER; LAST_OWNER for the only owner while others are in."""
     AddMembers: _aio.UnaryUnaryMultiCallable[_membership_service_pb2.AddMembersRequest, _membership_service_pb2.AddMembersResponse]
     """Brings users into a room; moderators and owners only, all of them or none. Who is in already stays as they are.
     USER_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, BANNED, BLOCKED, ROOM_ARCHIVED, QUOTA_EXCEEDED.
@@ -35,7 +37,7 @@ class MembershipServiceStub:
     left.
     """
     ListMemberships: _aio.UnaryUnaryMultiCallable[_membership_service_pb2.ListMembershipsRequest, _membership_service_pb2.ListMembershipsResponse]
-    """Lists who is in a room, those who joined first first. Members only. ROOM_NOT_FOUND, NOT_A_MEMBER."""
+    """Lists who is in a room, those who joined first first. Members only. NOT_A_MEMBER."""
     CreateInvite: _aio.UnaryUnaryMultiCallable[_membership_service_pb2.CreateInviteRequest, _membership_service_pb2.CreateInviteResponse]
     """Makes an invite; moderators and owners only. A repeat with the same request_id returns the same invite. NOT_A_MEMBER,
     ROLE_TOO_LOW, ROOM_ARCHIVED.
@@ -46,7 +48,9 @@ class MembershipServiceStub:
     """Makes an invite useless; moderators and owners only. A repeat changes nothing. INVITE_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW."""
 
 class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Who is in which room. Every method needs an access token. In a direct room every change answers DIRECT_ROOM_FIXED."""
+    """Who is in which room. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist. In a direct
+    room every change answers DIRECT_ROOM_FIXED.
+    """
 
     @_abc_1.abstractmethod
     def JoinRoom(
@@ -54,7 +58,7 @@ class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _membership_service_pb2.JoinRoomRequest,
         context: _aio.ServicerContext[_membership_service_pb2.JoinRoomRequest, _abc.Awaitable[_membership_service_pb2.JoinRoomResponse]],
     ) -> _abc.Awaitable[_membership_service_pb2.JoinRoomResponse]:
-        """Enters a public room. A repeat returns the membership as it is. ROOM_NOT_FOUND, ROOM_NOT_PUBLIC, BANNED, ROOM_ARCHIVED."""
+        """Enters a public room. A repeat returns the membership as it is. ROOM_NOT_PUBLIC, also when there is no such room; BANNED, ROOM_ARCHIVED."""
 
     @_abc_1.abstractmethod
     def LeaveRoom(
@@ -62,7 +66,7 @@ class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _membership_service_pb2.LeaveRoomRequest,
         context: _aio.ServicerContext[_membership_service_pb2.LeaveRoomRequest, _abc.Awaitable[_membership_service_pb2.LeaveRoomResponse]],
     ) -> _abc.Awaitable[_membership_service_pb2.LeaveRoomResponse]:
-        """Leaves a room. Succeeds when the caller has left already. ROOM_NOT_FOUND; LAST_OWNER for the only owner while others are in."""
+        """Leaves a room. Succeeds when the caller has left already. NOT_A_MEMBER; LAST_OWNER for the only owner while others are in."""
 
     @_abc_1.abstractmethod
     def AddMembers(
@@ -114,7 +118,7 @@ class MembershipServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _membership_service_pb2.ListMembershipsRequest,
         context: _aio.ServicerContext[_membership_service_pb2.ListMembershipsRequest, _abc.Awaitable[_membership_service_pb2.ListMembershipsResponse]],
     ) -> _abc.Awaitable[_membership_service_pb2.ListMembershipsResponse]:
-        """Lists who is in a room, those who joined first first. Members only. ROOM_NOT_FOUND, NOT_A_MEMBER."""
+        """Lists who is in a room, those who joined first first. Members only. NOT_A_MEMBER."""
 
     @_abc_1.abstractmethod
     def CreateInvite(

@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class MessagingServiceStub:
-    """Writing into rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND, NOT_A_MEMBER, BANNED, BLOCKED,
-    MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether the change was committed.
+    """Writing into rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is also the answer for a room that does
+    not exist. All answer BANNED, BLOCKED, MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether
+    the change was committed.
     """
 
     def __init__(self, channel):
@@ -74,8 +75,9 @@ class MessagingServiceStub:
 
 
 class MessagingServiceServicer:
-    """Writing into rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND, NOT_A_MEMBER, BANNED, BLOCKED,
-    MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether the change was committed.
+    """Writing into rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is also the answer for a room that does
+    not exist. All answer BANNED, BLOCKED, MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether
+    the change was committed.
     """
 
     def SendMessage(self, request, context):
@@ -177,8 +179,9 @@ def add_MessagingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MessagingService:
-    """Writing into rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND, NOT_A_MEMBER, BANNED, BLOCKED,
-    MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether the change was committed.
+    """Writing into rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is also the answer for a room that does
+    not exist. All answer BANNED, BLOCKED, MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether
+    the change was committed.
     """
 
     @staticmethod

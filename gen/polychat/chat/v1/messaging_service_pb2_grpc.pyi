@@ -13,8 +13,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MessagingServiceStub:
-    """Writing into rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND, NOT_A_MEMBER, BANNED, BLOCKED,
-    MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether the change was committed.
+    """Writing into rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is also the answer for a room that does
+    not exist. All answer BANNED, BLOCKED, MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether
+    the change was committed.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -40,8 +41,9 @@ class MessagingServiceStub:
     """Takes a pin off. A repeat changes nothing. MESSAGE_NOT_FOUND, ROLE_TOO_LOW."""
 
 class MessagingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Writing into rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND, NOT_A_MEMBER, BANNED, BLOCKED,
-    MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether the change was committed.
+    """Writing into rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is also the answer for a room that does
+    not exist. All answer BANNED, BLOCKED, MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether
+    the change was committed.
     """
 
     @_abc_1.abstractmethod

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RoomServiceStub:
-    """Rooms. Every method needs an access token.
+    """Rooms. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist.
     """
 
     def __init__(self, channel):
@@ -73,7 +73,7 @@ class RoomServiceStub:
 
 
 class RoomServiceServicer:
-    """Rooms. Every method needs an access token.
+    """Rooms. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist.
     """
 
     def CreateRoom(self, request, context):
@@ -92,7 +92,7 @@ class RoomServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetRoom(self, request, context):
-        """Returns a room that the caller is a member of, or a public one. ROOM_NOT_FOUND, NOT_A_MEMBER.
+        """Returns a room that the caller is a member of, or a public one. NOT_A_MEMBER.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,14 +113,14 @@ class RoomServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateRoom(self, request, context):
-        """Changes a room; owners only. ROOM_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, ROOM_ARCHIVED, DIRECT_ROOM_FIXED.
+        """Changes a room; owners only. NOT_A_MEMBER, ROLE_TOO_LOW, ROOM_ARCHIVED, DIRECT_ROOM_FIXED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ArchiveRoom(self, request, context):
-        """Closes a room for writing, for good; it stays readable. Owners only. A repeat changes nothing. ROOM_NOT_FOUND, NOT_A_MEMBER,
+        """Closes a room for writing, for good; it stays readable. Owners only. A repeat changes nothing. NOT_A_MEMBER,
         ROLE_TOO_LOW, DIRECT_ROOM_FIXED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -174,7 +174,7 @@ def add_RoomServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RoomService:
-    """Rooms. Every method needs an access token.
+    """Rooms. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist.
     """
 
     @staticmethod

@@ -13,7 +13,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RoomServiceStub:
-    """Rooms. Every method needs an access token."""
+    """Rooms. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRoom: _aio.UnaryUnaryMultiCallable[_room_service_pb2.CreateRoomRequest, _room_service_pb2.CreateRoomResponse]
@@ -23,20 +23,20 @@ class RoomServiceStub:
     called. USER_NOT_FOUND, BLOCKED; SELF_NOT_ALLOWED for oneself.
     """
     GetRoom: _aio.UnaryUnaryMultiCallable[_room_service_pb2.GetRoomRequest, _room_service_pb2.GetRoomResponse]
-    """Returns a room that the caller is a member of, or a public one. ROOM_NOT_FOUND, NOT_A_MEMBER."""
+    """Returns a room that the caller is a member of, or a public one. NOT_A_MEMBER."""
     ListRooms: _aio.UnaryUnaryMultiCallable[_room_service_pb2.ListRoomsRequest, _room_service_pb2.ListRoomsResponse]
     """Lists the rooms the caller is in, the most recently active first."""
     ListPublicRooms: _aio.UnaryUnaryMultiCallable[_room_service_pb2.ListPublicRoomsRequest, _room_service_pb2.ListPublicRoomsResponse]
     """Lists the public rooms that are not archived, the newest first."""
     UpdateRoom: _aio.UnaryUnaryMultiCallable[_room_service_pb2.UpdateRoomRequest, _room_service_pb2.UpdateRoomResponse]
-    """Changes a room; owners only. ROOM_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, ROOM_ARCHIVED, DIRECT_ROOM_FIXED."""
+    """Changes a room; owners only. NOT_A_MEMBER, ROLE_TOO_LOW, ROOM_ARCHIVED, DIRECT_ROOM_FIXED."""
     ArchiveRoom: _aio.UnaryUnaryMultiCallable[_room_service_pb2.ArchiveRoomRequest, _room_service_pb2.ArchiveRoomResponse]
-    """Closes a room for writing, for good; it stays readable. Owners only. A repeat changes nothing. ROOM_NOT_FOUND, NOT_A_MEMBER,
+    """Closes a room for writing, for good; it stays readable. Owners only. A repeat changes nothing. NOT_A_MEMBER,
     ROLE_TOO_LOW, DIRECT_ROOM_FIXED.
     """
 
 class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Rooms. Every method needs an access token."""
+    """Rooms. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist."""
 
     @_abc_1.abstractmethod
     def CreateRoom(
@@ -62,7 +62,7 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _room_service_pb2.GetRoomRequest,
         context: _aio.ServicerContext[_room_service_pb2.GetRoomRequest, _abc.Awaitable[_room_service_pb2.GetRoomResponse]],
     ) -> _abc.Awaitable[_room_service_pb2.GetRoomResponse]:
-        """Returns a room that the caller is a member of, or a public one. ROOM_NOT_FOUND, NOT_A_MEMBER."""
+        """Returns a room that the caller is a member of, or a public one. NOT_A_MEMBER."""
 
     @_abc_1.abstractmethod
     def ListRooms(
@@ -86,7 +86,7 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _room_service_pb2.UpdateRoomRequest,
         context: _aio.ServicerContext[_room_service_pb2.UpdateRoomRequest, _abc.Awaitable[_room_service_pb2.UpdateRoomResponse]],
     ) -> _abc.Awaitable[_room_service_pb2.UpdateRoomResponse]:
-        """Changes a room; owners only. ROOM_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, ROOM_ARCHIVED, DIRECT_ROOM_FIXED."""
+        """Changes a room; owners only. NOT_A_MEMBER, ROLE_TOO_LOW, ROOM_ARCHIVED, DIRECT_ROOM_FIXED."""
 
     @_abc_1.abstractmethod
     def ArchiveRoom(
@@ -94,7 +94,7 @@ class RoomServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _room_service_pb2.ArchiveRoomRequest,
         context: _aio.ServicerContext[_room_service_pb2.ArchiveRoomRequest, _abc.Awaitable[_room_service_pb2.ArchiveRoomResponse]],
     ) -> _abc.Awaitable[_room_service_pb2.ArchiveRoomResponse]:
-        """Closes a room for writing, for good; it stays readable. Owners only. A repeat changes nothing. ROOM_NOT_FOUND, NOT_A_MEMBER,
+        """Closes a room for writing, for good; it stays readable. Owners only. A repeat changes nothing. NOT_A_MEMBER,
         ROLE_TOO_LOW, DIRECT_ROOM_FIXED.
         """
 

@@ -103,7 +103,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "USER_NOT_FOUND", "domain": "polychat", "metadata": {"userId": "9"}}
     """
     ERROR_REASON_ROOM_NOT_FOUND: _ErrorReason.ValueType  # 14
-    """There is no such room, or the caller may not know that there is.
+    """There is no such room, where that may be told. To users NOT_A_MEMBER or ROOM_NOT_PUBLIC is told instead.
     Code: NOT_FOUND. Metadata: `roomId`.
 
         {"reason": "ROOM_NOT_FOUND", "domain": "polychat", "metadata": {"roomId": "7"}}
@@ -169,7 +169,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
         {"reason": "MUTED", "domain": "polychat", "metadata": {"roomId": "7"}}
     """
     ERROR_REASON_ROOM_NOT_PUBLIC: _ErrorReason.ValueType  # 25
-    """The room can be entered by being added or invited only.
+    """The room can be entered by being added or invited only. The same answer for a room that does not exist.
     Code: PERMISSION_DENIED. Metadata: `roomId`.
 
         {"reason": "ROOM_NOT_PUBLIC", "domain": "polychat", "metadata": {"roomId": "7"}}
@@ -402,7 +402,7 @@ Code: NOT_FOUND. Metadata: `userId`.
     {"reason": "USER_NOT_FOUND", "domain": "polychat", "metadata": {"userId": "9"}}
 """
 ERROR_REASON_ROOM_NOT_FOUND: ErrorReason.ValueType  # 14
-"""There is no such room, or the caller may not know that there is.
+"""There is no such room, where that may be told. To users NOT_A_MEMBER or ROOM_NOT_PUBLIC is told instead.
 Code: NOT_FOUND. Metadata: `roomId`.
 
     {"reason": "ROOM_NOT_FOUND", "domain": "polychat", "metadata": {"roomId": "7"}}
@@ -468,7 +468,7 @@ Code: PERMISSION_DENIED. Metadata: `roomId`.
     {"reason": "MUTED", "domain": "polychat", "metadata": {"roomId": "7"}}
 """
 ERROR_REASON_ROOM_NOT_PUBLIC: ErrorReason.ValueType  # 25
-"""The room can be entered by being added or invited only.
+"""The room can be entered by being added or invited only. The same answer for a room that does not exist.
 Code: PERMISSION_DENIED. Metadata: `roomId`.
 
     {"reason": "ROOM_NOT_PUBLIC", "domain": "polychat", "metadata": {"roomId": "7"}}

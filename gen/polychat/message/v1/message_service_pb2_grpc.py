@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class MessageServiceStub:
-    """Reading rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER.
+    """Reading rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
     """
 
     def __init__(self, channel):
@@ -63,7 +64,8 @@ class MessageServiceStub:
 
 
 class MessageServiceServicer:
-    """Reading rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER.
+    """Reading rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
     """
 
     def GetMessage(self, request, context):
@@ -139,7 +141,8 @@ def add_MessageServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MessageService:
-    """Reading rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER.
+    """Reading rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
     """
 
     @staticmethod

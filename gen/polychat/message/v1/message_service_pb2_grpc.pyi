@@ -13,7 +13,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MessageServiceStub:
-    """Reading rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER."""
+    """Reading rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetMessage: _aio.UnaryUnaryMultiCallable[_message_service_pb2.GetMessageRequest, _message_service_pb2.GetMessageResponse]
@@ -30,7 +32,9 @@ class MessageServiceStub:
     """Finds messages of a room by their words, the newest first."""
 
 class MessageServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Reading rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER."""
+    """Reading rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
+    """
 
     @_abc_1.abstractmethod
     def GetMessage(

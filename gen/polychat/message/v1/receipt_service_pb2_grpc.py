@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class ReceiptServiceStub:
-    """Who has read how far. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER.
+    """Who has read how far. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
     """
 
     def __init__(self, channel):
@@ -48,7 +49,8 @@ class ReceiptServiceStub:
 
 
 class ReceiptServiceServicer:
-    """Who has read how far. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER.
+    """Who has read how far. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
     """
 
     def AdvanceReceipt(self, request, context):
@@ -87,7 +89,8 @@ def add_ReceiptServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReceiptService:
-    """Who has read how far. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER.
+    """Who has read how far. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
     """
 
     @staticmethod

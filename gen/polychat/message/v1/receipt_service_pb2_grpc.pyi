@@ -13,7 +13,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ReceiptServiceStub:
-    """Who has read how far. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER."""
+    """Who has read how far. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     AdvanceReceipt: _aio.UnaryUnaryMultiCallable[_receipt_service_pb2.AdvanceReceiptRequest, _receipt_service_pb2.AdvanceReceiptResponse]
@@ -22,7 +24,9 @@ class ReceiptServiceStub:
     """Lists the receipts of a room's members."""
 
 class ReceiptServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Who has read how far. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER."""
+    """Who has read how far. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+    also the answer for a room that does not exist.
+    """
 
     @_abc_1.abstractmethod
     def AdvanceReceipt(
