@@ -1,0 +1,1 @@
+"""Accounts, passwords, sessions, refresh tokens and the keys that sign access tokens."""

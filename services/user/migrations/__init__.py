@@ -1,0 +1,1 @@
+"""The schema of the user service, step by step."""
