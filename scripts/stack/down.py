@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 from scripts.stack import pids
 from scripts.stack.errors import StackError
 from scripts.stack.layout import Layout
@@ -19,13 +16,11 @@ def run_down(layout: Layout) -> str:
     try:
         pid = pids.alive(layout.run, pids.SUPERVISOR)
         if pid:
-            os.kill(pid, signal.SIGTERM)
-            pids.wait_gone(layout.run, pids.SUPERVISOR, SUPERVISOR_SECONDS)
-        if pids.alive(layout.run, pids.SUPERVISOR):
-            os.kill(pid or 0, signal.SIGKILL)
+            pids.end(layout.run, pids.SUPERVISOR, SUPERVISOR_SECONDS)
         left = pids.left_over(layout.run)
         for name in left:
             pids.end(layout.run, name, LEFT_OVER_SECONDS)
+        pids.forget_dead(layout.run)
     except PermissionError as error:
         raise StackError(
             f"The stack on {layout.data} belongs to another user; only that user can stop it."

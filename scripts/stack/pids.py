@@ -55,6 +55,13 @@ def alive(folder: Path, name: str) -> int | None:
     return pid if noted and birth(pid) == noted else None
 
 
+def forget_dead(folder: Path) -> None:
+    """Remove the files of processes that ended without anybody to note it."""
+    for path in folder.glob("*.pid"):
+        if not alive(folder, path.stem):
+            remove(folder, path.stem)
+
+
 def left_over(folder: Path) -> list[str]:
     """The noted processes that still live, in the order in which to end them; never the supervisor."""
     names = sorted((path.stem for path in folder.glob("*.pid")), key=_stop_rank)
@@ -82,9 +89,11 @@ def end(folder: Path, name: str, seconds: float) -> None:
 
 
 def wait_gone(folder: Path, name: str, seconds: float) -> bool:
-    """Whether the process noted for `name` ended within `seconds`."""
+    """Whether the process noted for `name` ends within `seconds`; not when its files vanish, which is earlier."""
+    pid = alive(folder, name)
+    noted = birth(pid) if pid else None
     deadline = time.monotonic() + seconds
-    while alive(folder, name):
+    while pid and noted and birth(pid) == noted:
         if time.monotonic() > deadline:
             return False
         time.sleep(POLL_SECONDS)

@@ -49,6 +49,7 @@ def run_up(layout: Layout, wish: Wish, view: View, on_ready: Callable[[], None])
         for name in pids.left_over(layout.run):
             view.say(f"{name} is left over from a killed supervisor; ending it.")
             pids.end(layout.run, name, LEFT_OVER_SECONDS)
+        pids.forget_dead(layout.run)
         asyncio.run(_run(layout, wish, view, on_ready))
 
 
