@@ -58,14 +58,11 @@ def up(
 ) -> None:
     """Start everything and keep it running until Ctrl-C; a process that dies is started again.
 
+    \b
     Examples:
-
-      ./scripts/up                                     in this terminal, with a table
-
-      ./scripts/up --detach                            return when ready; stop it with ./scripts/down
-
+      ./scripts/up            in this terminal, with a table
+      ./scripts/up --detach   return when ready; ./scripts/down stops it
       ./scripts/up --detach --ephemeral --http-port 9080
-
       POLYCHAT_POSTGRES_DSN=postgresql://admin:pw@db/postgres ./scripts/up
 
     POLYCHAT_POSTGRES_DSN (a login that may create roles and databases), POLYCHAT_REDIS_URL,

@@ -89,7 +89,7 @@ def end(folder: Path, name: str, seconds: float) -> None:
 
 
 def wait_gone(folder: Path, name: str, seconds: float) -> bool:
-    """Whether the process noted for `name` ends within `seconds`; not when its files vanish, which is earlier."""
+    """Whether the process noted for `name` ends within `seconds`; its files vanish earlier."""
     pid = alive(folder, name)
     noted = birth(pid) if pid else None
     deadline = time.monotonic() + seconds
