@@ -13,12 +13,18 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
+import grpc.aio
 import jwt
+from polychat.auth.v1.auth_service_pb2 import GetJwksRequest
 
 from chassis.caller import Caller
 from chassis.errors import BackendUnavailable, Failure, TokenExpired, TokenInvalid
+from chassis.status import from_rpc_error
+
+if TYPE_CHECKING:
+    from polychat.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 
 ALGORITHM = "ES256"
 TYPE = "at+jwt"
@@ -33,6 +39,27 @@ _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _CACHE_TOKENS = 20_000
 
 FetchJwks = Callable[[], Awaitable[Sequence[Mapping[str, Any]]]]
+
+
+class AuthClient(Protocol):
+    """A client of auth whose stub may be another one at every call, as discovery's is."""
+
+    @property
+    def stub(self) -> AuthServiceStub:
+        """The stub to call now."""
+
+
+def jwks_from_auth(client: AuthClient) -> FetchJwks:
+    """Reads the key set from auth's GetJwks; what it gives raises Failure when auth is away."""
+
+    async def fetch() -> Sequence[Mapping[str, Any]]:
+        try:
+            response = await client.stub.GetJwks(GetJwksRequest())
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+        return [{field.name: value for field, value in key.ListFields()} for key in response.keys]
+
+    return fetch
 
 
 class TokenVerifier:

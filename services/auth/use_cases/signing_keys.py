@@ -36,6 +36,14 @@ class SigningKeys:
         """The public keys: the one that signs, the one that will, and those whose tokens may be alive."""
         return [key.public_jwk for key in self._keys]
 
+    async def published(self) -> list[Mapping[str, str]]:
+        """The same for a verifier in this process, which asks for them like any other."""
+        return self.jwks()
+
+    def check_secret(self) -> None:
+        """Raises ValueError when this process's secret is not the one that the key was sealed with."""
+        self._forge.sign(self.current(), {})
+
     def problem(self) -> str | None:
         """For readiness: why nothing can be signed, or None."""
         try:
