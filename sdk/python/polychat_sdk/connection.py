@@ -1,0 +1,171 @@
+"""One WebSocket after the other: hello, replies by id, resume with cursors, reconnect with backoff."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Awaitable, Callable
+
+from google.protobuf.message import DecodeError
+from polychat.edge.v1 import client_frame_pb2, server_frame_pb2
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.typing import Subprotocol
+
+from polychat_sdk.backoff import Backoff
+from polychat_sdk.errors import Disconnected, PolychatError, Stopped
+from polychat_sdk.tokens import Tokens
+
+ClientFrame = client_frame_pb2.ClientFrame
+ServerFrame = server_frame_pb2.ServerFrame
+SUBPROTOCOL = Subprotocol("polychat.v1.proto")
+HELLO_SECONDS = 10.0
+MAX_FRAME_BYTES = 8 * 1024 * 1024
+TOKEN_EXPIRED = 4101
+
+
+class Connection:
+    """Keeps one connection alive. `on_frame` gets every frame that is no reply, in order."""
+
+    def __init__(
+        self,
+        url: str,
+        tokens: Tokens,
+        *,
+        cursors: Callable[[], dict[int, int]],
+        on_frame: Callable[[server_frame_pb2.ServerFrame], Awaitable[None]],
+        client: str,
+    ) -> None:
+        self._url = url
+        self._tokens = tokens
+        self._cursors = cursors
+        self._on_frame = on_frame
+        self._client = client
+        self._socket: ClientConnection | None = None
+        self._open = asyncio.Event()
+        self._ended: Stopped | None = None
+        self._ids = itertools.count(1)
+        self._replies: dict[int, asyncio.Future[server_frame_pb2.ServerFrame]] = {}
+        self._wait_told: float | None = None
+        self._fresh_token = False
+
+    async def run(self) -> None:
+        """Connects again and again. Raises Stopped when the server says that it is no use (42xx)."""
+        backoff = Backoff()
+        while True:
+            started = time.monotonic()
+            try:
+                await self._once()
+            except Stopped as stopped:
+                self._ended = stopped
+                self._open.set()
+                raise
+            except (OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutError, DecodeError):
+                pass  # the next attempt is the answer
+            except PolychatError as error:
+                if not error.retryable:
+                    self._ended = Stopped(4200, error.message)
+                    self._open.set()
+                    raise self._ended from error
+                self._wait_told = error.retry_after
+            finally:
+                self._lost()
+            backoff.lasted(time.monotonic() - started)
+            told, self._wait_told = self._wait_told, None
+            await asyncio.sleep(backoff.next(told))
+
+    async def opened(self) -> None:
+        """Waits until the connection is there. Raises Stopped when it will not come any more."""
+        await self._open.wait()
+        if self._ended is not None:
+            raise self._ended
+
+    async def ask(self, frame: client_frame_pb2.ClientFrame) -> server_frame_pb2.ServerFrame:
+        """Sends a frame and gives its one reply. Raises PolychatError, Disconnected, Stopped."""
+        await self.opened()
+        if self._socket is None:
+            raise Disconnected
+        frame.id = next(self._ids)
+        reply = self._replies[frame.id] = asyncio.get_running_loop().create_future()
+        try:
+            await self._socket.send(frame.SerializeToString())
+            answer: server_frame_pb2.ServerFrame = await reply
+        except ConnectionClosed as error:
+            raise Disconnected from error
+        finally:
+            self._replies.pop(frame.id, None)
+        if answer.HasField("error"):
+            raise PolychatError.of_frame(answer.error)
+        return answer
+
+    async def tell(self, frame: client_frame_pb2.ClientFrame) -> None:
+        """Sends a frame that wants no reply; nothing happens when the connection is away."""
+        if self._socket is not None:
+            with contextlib.suppress(ConnectionClosed):
+                await self._socket.send(frame.SerializeToString())
+
+    async def _once(self) -> None:
+        async with connect(
+            self._url,
+            subprotocols=[SUBPROTOCOL],
+            compression=None,
+            max_size=MAX_FRAME_BYTES,
+            ping_interval=None,
+        ) as socket:
+            async with asyncio.timeout(HELLO_SECONDS):
+                await self._hello(socket)
+            try:
+                async for raw in socket:
+                    await self._take(ServerFrame.FromString(raw if isinstance(raw, bytes) else raw.encode()))
+            finally:
+                self._closed(socket)
+        self._closed(socket)
+
+    async def _hello(self, socket: ClientConnection) -> None:
+        fresh, self._fresh_token = self._fresh_token, False
+        hello = ClientFrame(id=next(self._ids))
+        hello.hello.access_token = await self._tokens.access_token(fresh=fresh)
+        hello.hello.client = self._client
+        for room_id, sequence in itertools.islice(self._cursors().items(), 1000):
+            hello.hello.rooms.add(room_id=room_id, sequence=sequence)
+        await socket.send(hello.SerializeToString())
+        raw = await socket.recv()
+        frame = ServerFrame.FromString(raw if isinstance(raw, bytes) else raw.encode())
+        if frame.HasField("error"):
+            self._closed(socket)
+            raise PolychatError.of_frame(frame.error)
+        await self._on_frame(frame)
+        self._socket = socket
+        self._open.set()
+
+    async def _take(self, frame: server_frame_pb2.ServerFrame) -> None:
+        waiting = self._replies.get(frame.id) if frame.id else None
+        if waiting is not None:
+            if not waiting.done():
+                waiting.set_result(frame)
+        elif frame.HasField("ping"):
+            await self.tell(ClientFrame(pong=client_frame_pb2.ClientFrame().pong))
+        elif frame.HasField("goaway"):
+            self._wait_told = frame.goaway.reconnect_after.ToTimedelta().total_seconds()
+        elif frame.HasField("token_expiring"):
+            refresh = ClientFrame(id=next(self._ids))
+            refresh.refresh.access_token = await self._tokens.access_token(fresh=True)
+            await self.tell(refresh)
+        else:
+            await self._on_frame(frame)
+
+    def _closed(self, socket: ClientConnection) -> None:
+        code = socket.close_code or 1006
+        if 4200 <= code < 4300:
+            raise Stopped(code, socket.close_reason or "")
+        self._fresh_token = code == TOKEN_EXPIRED
+
+    def _lost(self) -> None:
+        self._socket = None
+        if self._ended is None:
+            self._open.clear()
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(Disconnected())

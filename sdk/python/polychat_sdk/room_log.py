@@ -1,0 +1,71 @@
+"""Which events of a room a client has: the rule of contiguity, without I/O.
+
+Apply an event only when its sequence is the cursor + 1, ignore a lower one, fetch when it is higher.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+
+
+class Verdict(enum.Enum):
+    """What to do with an event."""
+
+    APPLY = "it is the next one"
+    IGNORE = "it was applied before"
+    FETCH = "something before it is missing"
+
+
+class RoomLog:
+    """The cursors of all rooms, and the rooms whose missing events are being fetched."""
+
+    def __init__(self) -> None:
+        self._cursors: dict[int, int] = {}
+        self._wanted: dict[int, int] = {}
+
+    def cursors(self) -> dict[int, int]:
+        """Room → last sequence applied: what `hello` says after a lost connection."""
+        return dict(self._cursors)
+
+    def begin(self, room_id: int, head: int) -> None:
+        """A room of `welcome` that was not known yet begins at its head."""
+        self._cursors.setdefault(room_id, head)
+
+    def judge(self, room_id: int, sequence: int) -> Verdict:
+        """What to do with a live or replayed event; APPLY moves the cursor."""
+        cursor = self._cursors.setdefault(room_id, sequence - 1)
+        if sequence <= cursor:
+            return Verdict.IGNORE
+        if room_id in self._wanted or sequence > cursor + 1:
+            self._wanted[room_id] = max(sequence, self._wanted.get(room_id, 0))
+            return Verdict.FETCH
+        self._cursors[room_id] = sequence
+        return Verdict.APPLY
+
+    def skip(self, room_id: int, to_sequence: int) -> None:
+        """Events up to here are not for this user."""
+        self._cursors[room_id] = max(to_sequence, self._cursors.get(room_id, 0))
+
+    def gap(self, room_id: int, head: int, *, reset: bool) -> int:
+        """Too much was missed: gives the sequence to page after. `reset`: the copy is void, begin anew."""
+        if reset:
+            self._cursors[room_id] = 0
+        self._wanted[room_id] = max(head, self._wanted.get(room_id, 0))
+        return self._cursors.setdefault(room_id, 0)
+
+    def paged(self, room_id: int, sequences: Iterable[int]) -> list[int]:
+        """Takes a page of ListEvents (ascending, invisible ones left out): the sequences to apply."""
+        fresh = [sequence for sequence in sequences if sequence > self._cursors[room_id]]
+        if fresh:
+            self._cursors[room_id] = fresh[-1]
+        return fresh
+
+    def filled(self, room_id: int, last_page: bool) -> bool:
+        """Whether paging can stop: all that was seen to be missing is there, or there is no more."""
+        if not last_page:
+            return False
+        if self._cursors[room_id] < self._wanted.get(room_id, 0):
+            self._cursors[room_id] = self._wanted[room_id]
+        self._wanted.pop(room_id, None)
+        return True

@@ -1,0 +1,96 @@
+"""The rule of contiguity: whatever arrives, in whatever order, each event is applied once and in order."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from polychat_sdk.backoff import Backoff
+from polychat_sdk.room_log import RoomLog, Verdict
+
+ROOM = 7
+
+
+def test_the_next_event_is_applied_and_a_lower_one_ignored() -> None:
+    """The plain case, and a repeat."""
+    log = RoomLog()
+    log.begin(ROOM, 3)
+    assert log.judge(ROOM, 4) is Verdict.APPLY
+    assert log.judge(ROOM, 4) is Verdict.IGNORE
+    assert log.cursors() == {ROOM: 4}
+
+
+def test_a_room_joined_later_begins_with_its_first_event() -> None:
+    """Nobody told the room's head: the first event says where it is."""
+    log = RoomLog()
+    assert log.judge(ROOM, 90) is Verdict.APPLY
+
+
+def test_a_hole_is_fetched_and_live_events_wait_for_it() -> None:
+    """Nothing after the hole is applied before the hole is filled."""
+    log = RoomLog()
+    log.begin(ROOM, 3)
+    assert log.judge(ROOM, 6) is Verdict.FETCH
+    assert log.judge(ROOM, 7) is Verdict.FETCH
+    assert log.paged(ROOM, [4, 5, 6]) == [4, 5, 6]
+    assert not log.filled(ROOM, last_page=False)
+    assert log.paged(ROOM, [7]) == [7]
+    assert log.filled(ROOM, last_page=True)
+    assert log.judge(ROOM, 8) is Verdict.APPLY
+
+
+def test_events_that_may_not_be_seen_do_not_stop_the_view() -> None:
+    """Pages leave them out; after the last page the cursor stands past them."""
+    log = RoomLog()
+    log.begin(ROOM, 0)
+    assert log.gap(ROOM, 9, reset=False) == 0
+    assert log.paged(ROOM, [1, 4]) == [1, 4]
+    assert log.filled(ROOM, last_page=True)
+    assert log.cursors() == {ROOM: 9}
+
+
+def test_a_reset_forgets_the_copy() -> None:
+    """A restored log is shorter than the copy: page from its beginning."""
+    log = RoomLog()
+    log.begin(ROOM, 500)
+    assert log.gap(ROOM, 40, reset=True) == 0
+    assert log.paged(ROOM, range(1, 41)) == list(range(1, 41))
+    assert log.filled(ROOM, last_page=True)
+    assert log.judge(ROOM, 41) is Verdict.APPLY
+
+
+def test_a_skip_moves_on_and_never_back() -> None:
+    """A late skip of what is behind changes nothing."""
+    log = RoomLog()
+    log.begin(ROOM, 5)
+    log.skip(ROOM, 8)
+    log.skip(ROOM, 2)
+    assert log.judge(ROOM, 9) is Verdict.APPLY
+
+
+@given(st.lists(st.integers(1, 30), max_size=120))
+def test_any_delivery_ends_in_the_whole_log_once(arrivals: list[int]) -> None:
+    """Lost, repeated and reordered deliveries: with paging on FETCH the view is 1..n, each once."""
+    log = RoomLog()
+    log.begin(ROOM, 0)
+    applied: list[int] = []
+    head = 0
+    for sequence in arrivals:
+        head = max(head, sequence)
+        verdict = log.judge(ROOM, sequence)
+        if verdict is Verdict.APPLY:
+            applied.append(sequence)
+        if verdict is Verdict.FETCH:
+            applied += log.paged(ROOM, range(log.cursors()[ROOM] + 1, head + 1))
+            assert log.filled(ROOM, last_page=True)
+    assert applied == list(range(1, head + 1))
+
+
+def test_waiting_grows_is_bounded_and_is_forgotten() -> None:
+    """Full jitter between nothing and a limit that doubles up to 30 s; a healthy minute resets it."""
+    backoff = Backoff(jitter=lambda limit: limit)
+    assert [backoff.next() for _ in range(8)] == [0.5, 1, 2, 4, 8, 16, 30, 30]
+    assert backoff.next(told=2.5) == 2.5
+    backoff.lasted(59)
+    assert backoff.next() == 30
+    backoff.lasted(61)
+    assert backoff.next() == 0.5
