@@ -1,0 +1,91 @@
+/**
+ * The access token lives in memory only. The refresh token is in localStorage, shared by all tabs of this browser, and spent under a
+ * lock that the tabs share too. sessionStorage would look safer and is not: "duplicate tab" copies it, both copies would spend the
+ * same token, and a reused token revokes the session (wire contract §2). Under the lock each tab reads the newest token before it
+ * spends it, so one sign-in serves every tab and outlives a closed window.
+ */
+import type { Duration } from "@bufbuild/protobuf/wkt";
+import { Failure, milliseconds } from "./failure";
+import type { KeyValue } from "./outbox_storage";
+
+/** What Register, Login and RefreshSession answer. */
+export interface SignedIn {
+  user?: { userId: bigint; username: string } | undefined;
+  accessToken: string;
+  expiresIn?: Duration | undefined;
+  refreshToken: string;
+}
+
+/** Runs one function at a time among all tabs. */
+export type Exclusive = <T>(run: () => Promise<T>) => Promise<T>;
+
+interface Saved {
+  userId: string;
+  username: string;
+  refreshToken: string;
+}
+
+const KEY = "polychat.session";
+/** A token that ends sooner than this is replaced before it is used. */
+const MARGIN_MS = 30_000;
+
+export class Tokens {
+  private accessToken = "";
+  private expires = 0;
+  private pending: Promise<string> | null = null;
+
+  constructor(
+    private readonly storage: KeyValue,
+    private readonly exclusive: Exclusive,
+    private readonly refreshSession: (refreshToken: string) => Promise<SignedIn>,
+    private readonly now: () => number,
+  ) {}
+
+  /** Who signed in on this browser; null when nobody is. */
+  get user(): { userId: bigint; username: string } | null {
+    const saved = this.saved();
+    return saved === null ? null : { userId: BigInt(saved.userId), username: saved.username };
+  }
+
+  accept(signedIn: SignedIn): void {
+    const { user, accessToken, refreshToken, expiresIn } = signedIn;
+    this.accessToken = accessToken;
+    this.expires = this.now() + (expiresIn === undefined ? 0 : milliseconds(expiresIn));
+    const known = this.saved();
+    const userId = String(user?.userId ?? known?.userId ?? 0);
+    const username = user?.username ?? known?.username ?? "";
+    this.storage.setItem(KEY, JSON.stringify({ userId, username, refreshToken } satisfies Saved));
+  }
+
+  /** An access token that is good for a while. Raises Failure; with code `unauthenticated` the person has to sign in again. */
+  async access(force: boolean): Promise<string> {
+    if (!force && this.accessToken !== "" && this.now() < this.expires - MARGIN_MS) return this.accessToken;
+    this.pending ??= this.refresh().finally(() => {
+      this.pending = null;
+    });
+    return this.pending;
+  }
+
+  clear(): void {
+    this.accessToken = "";
+    this.storage.removeItem(KEY);
+  }
+
+  private async refresh(): Promise<string> {
+    const userId = this.user?.userId;
+    await this.exclusive(async () => {
+      const saved = this.saved();
+      // Another tab signed out, or in as somebody else: this one must not become them unseen.
+      if (saved === null || BigInt(saved.userId) !== userId) {
+        throw new Failure("unauthenticated", "SESSION_REVOKED", "Signed out in another tab.", false);
+      }
+      this.accept(await this.refreshSession(saved.refreshToken));
+    });
+    return this.accessToken;
+  }
+
+  private saved(): Saved | null {
+    const text = this.storage.getItem(KEY);
+    return text === null ? null : (JSON.parse(text) as Saved);
+  }
+}
