@@ -1,0 +1,107 @@
+"""Watches the broker: is it there, does its log hold our positions, how far behind are we."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
+from aiokafka.errors import KafkaError
+
+from chassis import logs
+from chassis.kafka import PARTITIONS
+from services.message.consumer import LogConsumer, log_ends
+from services.message.fetched import LogEnds, fault
+from services.message.measures import Measures
+from services.message.use_cases.sequencing import Sequencer
+
+WATCH_SECONDS = 2.0
+SILENCE_SECONDS = 8.0
+"""Without an answer of the broker for this long the process is not ready."""
+
+log = logs.get("message")
+
+
+class BrokerWatch:
+    """Looks at the log every two seconds."""
+
+    def __init__(self, topic: str, consumer: LogConsumer, sequencer: Sequencer, measures: Measures) -> None:
+        self._topic = topic
+        self._consumer = consumer
+        self._sequencer = sequencer
+        self._measures = measures
+        self._seen = float("-inf")
+        self._topic_problem: str | None = None
+        self._committed: dict[int, int] = {}
+
+    def problem(self) -> str | None:
+        """For readiness: why records are not being committed, None when they are."""
+        if asyncio.get_running_loop().time() - self._seen > SILENCE_SECONDS:
+            return "kafka does not answer"
+        if self._topic_problem is not None:
+            return self._topic_problem
+        if not self._consumer.joined:
+            return "the consumer group has not given out partitions yet"
+        refused = self._consumer.ownership.refused
+        if refused:
+            first = min(refused)
+            return f"{len(refused)} partitions are refused; {first}: {refused[first]}"
+        return None
+
+    async def run(self) -> None:
+        """Looks again and again; ends only when cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            consumer = self._consumer.consumer
+            if consumer is None:
+                continue
+            try:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    await self._look(consumer)
+            except (KafkaError, OSError, TimeoutError) as error:
+                log.warning("broker_watch_failed", error=type(error).__name__, detail=str(error))
+            else:
+                self._seen = asyncio.get_running_loop().time()
+
+    async def _look(self, consumer: AIOKafkaConsumer) -> None:
+        topics = await consumer.topics()
+        self._topic_problem = self._shape(consumer, topics)
+        before = dict(self._sequencer.positions)
+        owned = sorted(before.keys() & self._consumer.ownership.working)
+        ends = await log_ends(consumer, self._topic, owned) if owned else {}
+        for partition in owned:
+            why = fault(before[partition], ends[partition])
+            if why is not None and self._sequencer.positions.get(partition) is not None:
+                self._consumer.refuse(partition, why)
+        self._measures.consumer_lag.set(self._lag(owned, ends))
+        await self._hint_offsets(consumer, owned)
+
+    def _shape(self, consumer: AIOKafkaConsumer, topics: set[str]) -> str | None:
+        if self._topic not in topics:
+            return f"topic {self._topic} does not exist"
+        found = consumer.partitions_for_topic(self._topic) or set()
+        if len(found) != PARTITIONS:
+            return f"topic {self._topic} has {len(found)} partitions instead of {PARTITIONS}"
+        return None
+
+    def _lag(self, owned: Sequence[int], ends: dict[int, LogEnds]) -> int:
+        positions = self._sequencer.positions
+        return sum(
+            max(0, ends[partition].end - positions[partition].next_offset)
+            for partition in owned
+            if partition in positions
+        )
+
+    async def _hint_offsets(self, consumer: AIOKafkaConsumer, owned: Sequence[int]) -> None:
+        """Tells Kafka how far we are, for its own tools; nothing here ever reads it."""
+        positions = self._sequencer.positions
+        moved = {
+            partition: positions[partition].next_offset
+            for partition in owned
+            if partition in positions and self._committed.get(partition) != positions[partition].next_offset
+        }
+        if moved:
+            await consumer.commit(
+                {TopicPartition(self._topic, p): OffsetAndMetadata(offset, "") for p, offset in moved.items()}
+            )
+            self._committed.update(moved)

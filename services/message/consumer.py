@@ -1,0 +1,311 @@
+"""The sequencer's place in the consumer group: fetch, commit, tell.
+
+One loop fetches for all partitions at once and commits what came as one transaction. Trouble of any
+kind sets a partition aside: its fetched records are dropped, it is paused, and after a while it is
+read again from where log_position says; so memory stays flat however long PostgreSQL is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from chassis import logs
+from chassis.errors import BackendUnavailable
+from services.message.config import Settings
+from services.message.domain import Batch, Plan, Unreadable
+from services.message.fetched import (
+    AnotherLogError,
+    LogEnds,
+    Record,
+    batch_of,
+    continuation,
+    fault,
+    first_offset,
+)
+from services.message.hints import Hints
+from services.message.measures import Measures
+from services.message.ownership import Ownership, Waiting
+from services.message.use_cases.sequencing import Result, Sequencer
+
+POLL_SECONDS = 0.2
+MAX_RECORDS = 500
+"""Of one transaction."""
+FETCH_BYTES = 8 * 1024 * 1024
+"""Prefetched at the most, whatever waits in the log."""
+OFFSETS_SECONDS = 5.0
+RESTART_SECONDS = 1.0
+METADATA_SECONDS = 10.0
+
+log = logs.get("message")
+
+
+class DeadLetters(Protocol):
+    """Copies dead letters to where people look."""
+
+    def offer(self, letters: Iterable[Unreadable]) -> None:
+        """Takes copies; never waits, never fails."""
+        ...
+
+
+async def log_ends(consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[int]) -> dict[int, LogEnds]:
+    """Which offsets partitions hold. Raises KafkaError, TimeoutError."""
+    topic_partitions = [TopicPartition(topic, partition) for partition in partitions]
+    async with asyncio.timeout(OFFSETS_SECONDS):
+        begins = await consumer.beginning_offsets(topic_partitions)
+        ends = await consumer.end_offsets(topic_partitions)
+    return {tp.partition: LogEnds(begins[tp], ends[tp]) for tp in topic_partitions}
+
+
+class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
+    """Reads the room log as a member of the group."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sequencer: Sequencer,
+        hints: Hints,
+        dead_letters: DeadLetters,
+        measures: Measures,
+    ) -> None:
+        self._settings = settings
+        self._sequencer = sequencer
+        self._hints = hints
+        self._dead_letters = dead_letters
+        self._measures = measures
+        self._turn = asyncio.Lock()
+        self._stopping = asyncio.Event()
+        self._consumer: AIOKafkaConsumer | None = None
+        self.ownership = Ownership()
+        self.joined = False
+        """Whether the group has given us an assignment, maybe an empty one."""
+
+    async def run(self) -> None:
+        """Consumes until `stop`; a broker that is away or a broken consumer only means a new one."""
+        while not self._stopping.is_set():
+            try:
+                await self._session()
+            except (KafkaError, OSError, TimeoutError) as error:
+                self._measures.consumer_restarts.inc()
+                log.warning("consumer_lost", error=type(error).__name__, detail=str(error))
+                await asyncio.sleep(RESTART_SECONDS)
+
+    def stop(self) -> None:
+        """Ends `run` after the batch in hand and gives the partitions back."""
+        self._stopping.set()
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The client that is in the group now, for the watch over the broker."""
+        return self._consumer
+
+    async def _session(self) -> None:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._settings.kafka_bootstrap,
+            client_id=self._settings.instance,
+            group_id=self._settings.consumer_group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            session_timeout_ms=int(self._settings.consumer_session_seconds * 1000),
+            heartbeat_interval_ms=int(self._settings.consumer_session_seconds * 1000 / 6),
+            metadata_max_age_ms=int(METADATA_SECONDS * 1000),
+            request_timeout_ms=15_000,
+            fetch_max_bytes=FETCH_BYTES,
+            max_poll_records=MAX_RECORDS,
+        )
+        consumer.subscribe([self._settings.room_log_topic], listener=self)
+        self._consumer = consumer
+        try:
+            await consumer.start()
+            while not self._stopping.is_set():
+                await self._step(consumer)
+        finally:
+            self._consumer = None
+            self._release()
+            await consumer.stop()
+
+    async def _step(self, consumer: AIOKafkaConsumer) -> None:
+        async with self._turn:
+            await self._take_up(consumer)
+        try:
+            fetched = await consumer.getmany(timeout_ms=int(POLL_SECONDS * 1000))
+        except NoOffsetForPartitionError:
+            return  # before our first seek; the claim seeks
+        except OffsetOutOfRangeError as error:
+            lost = [tp.partition for tp in error.args[0]]
+            log.warning("offset_out_of_range", partitions=lost)
+            async with self._turn:
+                self._set_aside(lost, claim=True)
+            return
+        if fetched:
+            async with self._turn:
+                await self._work({tp.partition: records for tp, records in fetched.items()})
+
+    # The group's decisions ---------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
+        """Lets the batch in hand end, then forgets everything."""
+        async with self._turn:
+            self._release()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Notes what is ours now; the loop claims it. Nothing is read before that."""
+        partitions = sorted(tp.partition for tp in assigned)
+        for partition in partitions:
+            self._pause(partition)
+        self.ownership.assign(partitions, self._now())
+        self.joined = True
+        log.info("partitions_assigned", partitions=partitions)
+
+    def _release(self) -> None:
+        gone = self.ownership.revoke()
+        self._sequencer.release(gone)
+        self._hints.release(gone)
+        self._report()
+
+    # Taking up partitions ----------------------------------------------------------------------
+
+    async def _take_up(self, consumer: AIOKafkaConsumer) -> None:
+        """Claims or resumes the partitions that are due."""
+        due = self.ownership.due(self._now())
+        if not due:
+            return
+        claims = [partition for partition, wait in due.items() if wait.claim]
+        resumes = [partition for partition, wait in due.items() if not wait.claim]
+        try:
+            if claims:
+                await self._sequencer.claim(claims)
+                self._begin(due, await log_ends(consumer, self._settings.room_log_topic, claims))
+            if resumes:
+                await self._resume(due, resumes)
+        except (BackendUnavailable, KafkaError, TimeoutError) as error:
+            log.warning("partitions_wait", partitions=sorted(due), error=str(error) or type(error).__name__)
+            self._set_aside(due.keys() - self.ownership.working, claim=True)
+        self._report()
+
+    def _begin(self, due: Mapping[int, Waiting], ends: Mapping[int, LogEnds]) -> None:
+        for partition, found in ends.items():
+            position = self._sequencer.positions[partition]
+            why = fault(position, found)
+            if why is not None:
+                self.refuse(partition, why)
+            elif self.ownership.start(partition, due[partition]):
+                self._hints.own([position])
+                self._read_from(partition, first_offset(position, found))
+                log.info("partition_claimed", partition=partition, next_offset=position.next_offset)
+
+    async def _resume(self, due: Mapping[int, Waiting], partitions: Sequence[int]) -> None:
+        mine = await self._sequencer.resume(partitions)
+        self._fence(set(partitions) - mine)
+        for partition in mine:
+            if self.ownership.start(partition, due[partition]):
+                self._hints.doubt([partition])
+                self._read_from(partition, self._sequencer.positions[partition].next_offset)
+
+    def refuse(self, partition: int, why: str) -> None:
+        """Leaves a partition alone for good, and says so."""
+        log.error("partition_refused", partition=partition, why=why)
+        self.ownership.refuse(partition, why)
+        self._sequencer.release([partition])
+        self._hints.release([partition])
+        self._pause(partition)
+        self._report()
+
+    # Committing --------------------------------------------------------------------------------
+
+    async def _work(self, fetched: Mapping[int, Sequence[Record]]) -> None:
+        batches: dict[int, Batch] = {}
+        for partition in self.ownership.working & fetched.keys():
+            try:
+                records = continuation(self._sequencer.positions[partition], fetched[partition])
+            except AnotherLogError as error:
+                self.refuse(partition, str(error))
+                continue
+            if records:
+                batches[partition] = batch_of(partition, records)
+        if not batches:
+            return
+        with self._measures.commit_seconds.time():
+            result = await self._sequencer.process(batches)
+        self._settle(batches, result)
+        self._measures.record(result)
+        if result.committed:
+            await self._tell(result.committed)
+
+    def _settle(self, batches: Mapping[int, Batch], result: Result) -> None:
+        """Whatever did not reach the end of its batch is fetched again from where it stands."""
+        self.ownership.committed(plan.position.partition for plan in result.committed)
+        if result.fenced:
+            self._fence(result.fenced)
+        positions = self._sequencer.positions
+        aside = {
+            partition
+            for partition, batch in batches.items()
+            if partition in positions and positions[partition].next_offset != batch.next_offset
+        }
+        if aside:
+            log.warning("partitions_set_aside", locked=sorted(result.locked), unknown=sorted(result.unknown))
+            self._set_aside(aside, claim=False)
+        if result.fenced or aside:
+            self._report()
+
+    async def _tell(self, plans: Sequence[Plan]) -> None:
+        for plan in plans:
+            if plan.dead:
+                log.warning(
+                    "dead_letters",
+                    partition=plan.position.partition,
+                    offsets=[letter.offset for letter in plan.dead],
+                    reasons=sorted({letter.reason for letter in plan.dead}),
+                )
+                self._dead_letters.offer(plan.dead)
+        await self._hints.committed(plans)
+
+    # Small steps -------------------------------------------------------------------------------
+
+    def _fence(self, partitions: Iterable[int]) -> None:
+        partitions = list(partitions)
+        if partitions:
+            log.warning("partitions_fenced", partitions=sorted(partitions))
+            self._measures.fenced.inc(len(partitions))
+        self._sequencer.release(partitions)
+        self._hints.release(partitions)
+        self.ownership.fenced(partitions, self._now())
+        for partition in partitions:
+            self._pause(partition)
+
+    def _set_aside(self, partitions: Iterable[int], *, claim: bool) -> None:
+        partitions = list(partitions)
+        self.ownership.wait(partitions, self._now(), claim=claim)
+        for partition in partitions:
+            self._pause(partition)
+
+    def _read_from(self, partition: int, offset: int) -> None:
+        self._quietly("seek", self._tp(partition), offset)
+        self._quietly("resume", self._tp(partition))
+
+    def _pause(self, partition: int) -> None:
+        self._quietly("pause", self._tp(partition))
+
+    def _quietly(self, verb: str, *arguments: object) -> None:
+        """Acts on a partition that the group may just have taken away, which makes it pointless."""
+        if self._consumer is None:
+            return
+        try:
+            getattr(self._consumer, verb)(*arguments)
+        except IllegalStateError:
+            log.debug("partition_gone", verb=verb)
+
+    def _tp(self, partition: int) -> TopicPartition:
+        return TopicPartition(self._settings.room_log_topic, partition)
+
+    def _report(self) -> None:
+        ownership = self.ownership
+        self._measures.partitions(len(ownership.working), ownership.assigned, ownership.refused)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,1 @@
+"""What the service does, without knowing gRPC, Kafka or a database."""

@@ -1,0 +1,85 @@
+"""What the other processes ask about the log; they answer for what they show to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from services.message.domain import FOREVER, First, Outcome, RequestKey
+from services.message.ports import LogReader, Range, RoomOfUser, RoomsAsked, StoredEvent, Stretch
+from services.message.sequencer import repeat_of
+
+MAX_ROOMS = 20_000
+"""Rooms in one answer for all its users together, so that it fits a gRPC message; the rest is truncated."""
+MAX_ROOMS_WITH_MESSAGE = 100
+"""The same when each room brings a message of up to 16 KiB."""
+
+
+class Skip(NamedTuple):
+    """A stretch that the user may not see, both ends included."""
+
+    sequence: int
+    to_sequence: int
+
+
+class LogReading:
+    """Reads for processes of the system."""
+
+    def __init__(self, log: LogReader) -> None:
+        self._log = log
+
+    async def stretches(self, ranges: Sequence[Range]) -> list[tuple[int, list[StoredEvent | Skip]]]:
+        """Per range the head and what follows `after_sequence` without a hole."""
+        found = await self._log.stretches(ranges)
+        return [
+            (stretch.head_sequence, without_holes(asked, stretch))
+            for asked, stretch in zip(ranges, found, strict=True)
+        ]
+
+    async def user_rooms(self, asked: RoomsAsked) -> list[tuple[int, list[RoomOfUser], bool]]:
+        """Per user, in the order asked: their rooms, and whether there are more."""
+        most = MAX_ROOMS_WITH_MESSAGE if asked.with_last_message else MAX_ROOMS
+        users = list(dict.fromkeys(asked.user_ids))
+        limit = max(1, min(asked.limit, most // max(1, len(users))))
+        found = await self._log.user_rooms(asked._replace(user_ids=users, limit=limit))
+        return [
+            (user, found.get(user, [])[:limit], len(found.get(user, [])) > limit) for user in asked.user_ids
+        ]
+
+    async def heads(self, room_ids: Sequence[int]) -> Mapping[int, int]:
+        """Heads of the rooms that have a log."""
+        return await self._log.heads(room_ids)
+
+    async def outcomes(self, requests: Sequence[tuple[RequestKey, bytes, int]]) -> list[Outcome]:
+        """What became of (key, body hash, correlation); those not committed are left out."""
+        known: Mapping[RequestKey, First] = await self._log.known([key for key, _, _ in requests])
+        return [
+            repeat_of(key, body_hash, known[key])._replace(correlation=correlation)
+            for key, body_hash, correlation in requests
+            if key in known
+        ]
+
+
+def without_holes(asked: Range, stretch: Stretch) -> list[StoredEvent | Skip]:
+    """Visible events with a skip for each stretch between them that the user may not see.
+
+    A skip may be longer than the limit: it costs one entry. Nothing is said past the last sequence
+    that was looked at.
+    """
+    entries: list[StoredEvent | Skip] = []
+    last = asked.after_sequence
+    for event in stretch.events:
+        if event.sequence > last + 1:
+            entries.append(Skip(last + 1, event.sequence - 1))
+        entries.append(event)
+        last = event.sequence
+    hidden_to = _hidden_to(last, stretch)
+    if len(stretch.events) < asked.limit and not stretch.cut and hidden_to > last:
+        entries.append(Skip(last + 1, hidden_to))
+    return entries
+
+
+def _hidden_to(last: int, stretch: Stretch) -> int:
+    """The last sequence of the hidden stretch that follows `last`."""
+    nearest = min((max(span.low, last + 1) for span in stretch.spans if span.high > last), default=FOREVER)
+    return min(nearest - 1, stretch.head_sequence)
