@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
 from asyncio.subprocess import Process
 from collections.abc import Mapping
@@ -14,9 +13,9 @@ from collections.abc import Mapping
 from scripts.stack import pids
 from scripts.stack.board import Board
 from scripts.stack.errors import NotReadyError, StackError
+from scripts.stack.launching import launched
 from scripts.stack.layout import Layout
 from scripts.stack.part import Launch, Part
-from scripts.stack.postgres import LAUNCHER
 from scripts.stack.tools import last_lines
 
 FIRST_ATTEMPTS = 3
@@ -24,7 +23,6 @@ FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
 HEALTHY_SECONDS = 30.0
 PROBE_EVERY_SECONDS = 0.1
-KILL_SECONDS = 10.0
 LARGEST_LOG_BYTES = 10 * 1024 * 1024
 
 
@@ -151,11 +149,10 @@ class Keeper:
         log = self._layout.log(name)
         if log.exists() and log.stat().st_size > LARGEST_LOG_BYTES:
             log.replace(log.with_suffix(".log.1"))
-        how = (launch.identity, str(self.part.stop_signal.value), str(os.getpid()), str(launch.cwd))
         with log.open("ab") as output:
             self._log_start = output.tell()
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(LAUNCHER), *how, *launch.argv),
+                *launched(launch.argv, launch.identity, launch.cwd, self.part.stop_signal),
                 env=dict(launch.env),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,

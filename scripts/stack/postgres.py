@@ -7,8 +7,6 @@ import importlib.util
 import os
 import shutil
 import signal
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +15,7 @@ import psycopg
 from scripts.stack import orphans
 from scripts.stack.credentials import Credentials
 from scripts.stack.errors import NotReadyError, StackError
+from scripts.stack.launching import launched
 from scripts.stack.layout import Layout
 from scripts.stack.part import Identity, Launch, Part
 from scripts.stack.provision_postgres import provision_postgres
@@ -24,7 +23,6 @@ from scripts.stack.tools import run_tool
 
 NAME = "postgres"
 MAJOR = "18"
-LAUNCHER = Path(__file__).with_name("launcher.py")
 NOBODY = 65534
 
 # Four services with a pool each, two instances of each during a rolling restart, and room for tests and psql.
@@ -90,7 +88,8 @@ class Postgres(Part):
             "--data-checksums --auth=scram-sha-256 --username=postgres"
         )
         command = (str(binary("initdb")), *options.split(), f"--pwfile={password}", f"--pgdata={draft}")
-        await run_tool(as_identity(self._identity, command), what="create the database folder", cwd=Path("/"))
+        initdb = launched(command, self._identity, Path("/"))
+        await run_tool(initdb, what="create the database folder", cwd=Path("/"))
         password.unlink()
         draft.rename(data)
 
@@ -127,21 +126,6 @@ def binary(name: str) -> Path:
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin" / name
 
 
-def as_identity(identity: Identity, command: Sequence[str]) -> tuple[str, ...]:
-    """`command`, run by the launcher as `identity`."""
-    launcher = (
-        sys.executable,
-        "-I",
-        "-S",
-        str(LAUNCHER),
-        identity,
-        str(signal.SIGKILL.value),
-        str(os.getpid()),
-        "/",
-    )
-    return (*launcher, *command)
-
-
 async def _identity_for(folder: Path) -> Identity:
     """Who runs the server: it refuses to be root, and another user must be able to enter the folders."""
     if os.geteuid() != 0:
@@ -149,7 +133,8 @@ async def _identity_for(folder: Path) -> Identity:
     if all(_open_to_all(path) for path in (folder.parent, binary("postgres").parent)):
         return "nobody"
     try:
-        await run_tool(as_identity("mapped", (str(binary("postgres")), "-V")), what="map root", cwd=Path("/"))
+        trial = launched((str(binary("postgres")), "-V"), "mapped", Path("/"))
+        await run_tool(trial, what="map root", cwd=Path("/"))
     except StackError as error:
         raise StackError(
             f"PostgreSQL does not run as root, and nobody else can enter {folder.parent} or {binary('')}. "

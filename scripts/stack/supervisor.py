@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from scripts.stack.board import Board
 from scripts.stack.errors import StackError
 from scripts.stack.keeper import Keeper
 from scripts.stack.layout import Layout
 from scripts.stack.part import Part
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def stop_waves(parts: Sequence[Part]) -> list[list[str]]:
@@ -27,50 +30,76 @@ def stop_waves(parts: Sequence[Part]) -> list[list[str]]:
     return waves
 
 
-async def supervise(
-    parts: Sequence[Part], layout: Layout, board: Board, on_ready: Callable[[], None]
-) -> None:
-    """Run `parts` until SIGTERM or SIGINT; call `on_ready` once all of them are ready.
+class Supervisor:
+    """Keeps `parts` running until SIGTERM, SIGINT or SIGHUP; calls `on_ready` once all are ready."""
 
-    Raises StackError, after everything was stopped, when a part does not come up for the first time.
-    """
-    over: asyncio.Future[StackError | None] = asyncio.get_running_loop().create_future()
+    def __init__(
+        self, parts: Sequence[Part], layout: Layout, board: Board, on_ready: Callable[[], None]
+    ) -> None:
+        self._board = board
+        self._on_ready = on_ready
+        self._waves = stop_waves(parts)
+        ready: dict[str, asyncio.Event] = {}
+        self._keepers = {part.name: Keeper(part, layout, board, ready) for part in parts}
+        ready.update({name: keeper.ready for name, keeper in self._keepers.items()})
+        for part in parts:
+            board.add(part.name, part.port)
 
-    def finish(error: StackError | None) -> None:
+    async def run(self) -> None:
+        """Return when everything has ended.
+
+        Raises StackError, after that, when a part did not come up for the first time.
+        """
+        over: asyncio.Future[StackError | None] = asyncio.get_running_loop().create_future()
+        with _finished_by_signals(over):
+            async with asyncio.TaskGroup() as group:
+                tasks = {
+                    name: group.create_task(_keep(keeper, over)) for name, keeper in self._keepers.items()
+                }
+                announcement = group.create_task(self._announce())
+                error = await over
+                announcement.cancel()
+                self._board.set_stack("stopping")
+                for wave in self._waves:
+                    await _cancel([tasks[name] for name in wave])
+        self._board.set_stack("failed" if error else "stopped")
+        if error:
+            raise error
+
+    async def _announce(self) -> None:
+        for keeper in self._keepers.values():
+            await keeper.ready.wait()
+        self._board.set_stack("ready")
+        self._on_ready()
+
+
+async def _keep(keeper: Keeper, over: asyncio.Future[StackError | None]) -> None:
+    try:
+        await keeper.run()
+    except StackError as error:
         if not over.done():
             over.set_result(error)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, finish, None)
 
-    ready: dict[str, asyncio.Event] = {}
-    keepers = [Keeper(part, layout, board, ready) for part in parts]
-    ready.update({keeper.part.name: keeper.ready for keeper in keepers})
-    for part in parts:
-        board.add(part.name, part.port)
+async def _cancel(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
 
-    async def keep(keeper: Keeper) -> None:
-        try:
-            await keeper.run()
-        except StackError as error:
-            finish(error)
 
-    async def announce() -> None:
-        for keeper in keepers:
-            await keeper.ready.wait()
-        board.set_stack("ready")
-        on_ready()
+@contextmanager
+def _finished_by_signals(over: asyncio.Future[StackError | None]) -> Iterator[None]:
+    """Within it, a signal that asks for the end sets `over`; a second one changes nothing."""
+    loop = asyncio.get_running_loop()
 
-    async with asyncio.TaskGroup() as group:
-        tasks = {keeper.part.name: group.create_task(keep(keeper)) for keeper in keepers}
-        announcement = group.create_task(announce())
-        error = await over
-        announcement.cancel()
-        board.set_stack("stopping")
-        for wave in stop_waves(parts):
-            for name in wave:
-                tasks[name].cancel()
-            await asyncio.wait([tasks[name] for name in wave])
-    board.set_stack("failed" if error else "stopped")
-    if error:
-        raise error
+    def finish() -> None:
+        if not over.done():
+            over.set_result(None)
+
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, finish)
+    try:
+        yield
+    finally:
+        for number in STOP_SIGNALS:
+            loop.remove_signal_handler(number)

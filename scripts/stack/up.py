@@ -15,7 +15,7 @@ from scripts.stack.errors import StackError
 from scripts.stack.layout import Layout, Wish
 from scripts.stack.listening import check_free
 from scripts.stack.plan import Plan, make_plan
-from scripts.stack.supervisor import supervise
+from scripts.stack.supervisor import Supervisor
 
 LEFT_OVER_SECONDS = 10.0
 
@@ -65,7 +65,7 @@ async def _run(layout: Layout, wish: Wish, view: View, on_ready: Callable[[], No
         sys.stdout.flush()
         on_ready()
 
-    await supervise(plan.parts, layout, board, ready)
+    await Supervisor(plan.parts, layout, board, ready).run()
 
 
 def greeting(layout: Layout, plan: Plan) -> list[str]:
