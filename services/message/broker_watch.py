@@ -10,8 +10,9 @@ from aiokafka.errors import KafkaError
 
 from chassis import logs
 from chassis.kafka import PARTITIONS
-from services.message.consumer import LogConsumer, log_ends
+from services.message.consumer import LogConsumer
 from services.message.fetched import LogEnds, fault
+from services.message.kafka_log import log_ends
 from services.message.measures import Measures
 from services.message.use_cases.sequencing import Sequencer
 

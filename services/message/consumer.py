@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -17,7 +16,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionE
 from chassis import logs
 from chassis.errors import BackendUnavailable
 from services.message.config import Settings
-from services.message.domain import Batch, Plan, Unreadable
+from services.message.domain import Batch, Plan
 from services.message.fetched import (
     AnotherLogError,
     LogEnds,
@@ -28,37 +27,16 @@ from services.message.fetched import (
     first_offset,
 )
 from services.message.hints import Hints
+from services.message.kafka_log import log_client, log_ends
 from services.message.measures import Measures
 from services.message.ownership import Ownership, Waiting
+from services.message.ports import DeadLetters
 from services.message.use_cases.sequencing import Result, Sequencer
 
 POLL_SECONDS = 0.2
-MAX_RECORDS = 500
-"""Of one transaction."""
-FETCH_BYTES = 8 * 1024 * 1024
-"""Prefetched at the most, whatever waits in the log."""
-OFFSETS_SECONDS = 5.0
 RESTART_SECONDS = 1.0
-METADATA_SECONDS = 10.0
 
 log = logs.get("message")
-
-
-class DeadLetters(Protocol):
-    """Copies dead letters to where people look."""
-
-    def offer(self, letters: Iterable[Unreadable]) -> None:
-        """Takes copies; never waits, never fails."""
-        ...
-
-
-async def log_ends(consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[int]) -> dict[int, LogEnds]:
-    """Which offsets partitions hold. Raises KafkaError, TimeoutError."""
-    topic_partitions = [TopicPartition(topic, partition) for partition in partitions]
-    async with asyncio.timeout(OFFSETS_SECONDS):
-        begins = await consumer.beginning_offsets(topic_partitions)
-        ends = await consumer.end_offsets(topic_partitions)
-    return {tp.partition: LogEnds(begins[tp], ends[tp]) for tp in topic_partitions}
 
 
 class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -104,19 +82,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         return self._consumer
 
     async def _session(self) -> None:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.kafka_bootstrap,
-            client_id=self._settings.instance,
-            group_id=self._settings.consumer_group,
-            enable_auto_commit=False,
-            auto_offset_reset="none",
-            session_timeout_ms=int(self._settings.consumer_session_seconds * 1000),
-            heartbeat_interval_ms=int(self._settings.consumer_session_seconds * 1000 / 6),
-            metadata_max_age_ms=int(METADATA_SECONDS * 1000),
-            request_timeout_ms=15_000,
-            fetch_max_bytes=FETCH_BYTES,
-            max_poll_records=MAX_RECORDS,
-        )
+        consumer = log_client(self._settings)
         consumer.subscribe([self._settings.room_log_topic], listener=self)
         self._consumer = consumer
         try:
@@ -188,6 +154,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._report()
 
     def _begin(self, due: Mapping[int, Waiting], ends: Mapping[int, LogEnds]) -> None:
+        claimed = {}
         for partition, found in ends.items():
             position = self._sequencer.positions[partition]
             why = fault(position, found)
@@ -196,7 +163,8 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             elif self.ownership.start(partition, due[partition]):
                 self._hints.own([position])
                 self._read_from(partition, first_offset(position, found))
-                log.info("partition_claimed", partition=partition, next_offset=position.next_offset)
+                claimed[partition] = position.next_offset
+        log.info("partitions_claimed", next_offsets=claimed)
 
     async def _resume(self, due: Mapping[int, Waiting], partitions: Sequence[int]) -> None:
         mine = await self._sequencer.resume(partitions)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from services.message.domain import First, Member, Plan, Position, RequestKey, Room, Span
+from services.message.domain import First, Member, Plan, Position, RequestKey, Room, Span, Unreadable
+
+STRETCHES_BYTES = 2 * 1024 * 1024
+"""Of events in one answer of `stretches`, shared by its ranges; each gives at least one event."""
 
 
 class LogWriter(Protocol):
@@ -171,4 +174,12 @@ class Signals(Protocol):
 
     async def receipt_moved(self, room_id: int, user_id: int, read_sequence: int) -> None:
         """Says that a member has read on. Never fails."""
+        ...
+
+
+class DeadLetters(Protocol):
+    """Copies dead letters to where people look."""
+
+    def offer(self, letters: Iterable[Unreadable]) -> None:
+        """Takes copies; never waits, never fails."""
         ...

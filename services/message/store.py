@@ -14,6 +14,7 @@ from services.message.commit_rows import commit_columns, millis_of
 from services.message.domain import FOREVER, First, Member, Plan, Position, RequestKey, Room, Span
 from services.message.errors import RecordRefused, RequestKnown, RoomLocked
 from services.message.ports import (
+    STRETCHES_BYTES,
     Page,
     Range,
     RoomOfUser,
@@ -23,9 +24,6 @@ from services.message.ports import (
     StoredMessage,
     Stretch,
 )
-
-STRETCHES_BYTES = 2 * 1024 * 1024
-"""Of events in one answer, shared by its ranges; each gives at least one event."""
 
 queries = load_queries(__package__)
 

@@ -1,0 +1,45 @@
+"""The Kafka client of the sequencer: every wait and every buffer bounded, no position of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from services.message.config import Settings
+from services.message.fetched import LogEnds
+
+MAX_RECORDS = 500
+"""Of one transaction."""
+FETCH_BYTES = 8 * 1024 * 1024
+"""Prefetched at the most, whatever waits in the log."""
+OFFSETS_SECONDS = 5.0
+METADATA_SECONDS = 10.0
+
+
+def log_client(settings: Settings) -> AIOKafkaConsumer:
+    """A consumer that commits nothing by itself and never chooses an offset by itself."""
+    session_millis = int(settings.consumer_session_seconds * 1000)
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap,
+        client_id=settings.instance,
+        group_id=settings.consumer_group,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        session_timeout_ms=session_millis,
+        heartbeat_interval_ms=session_millis // 6,
+        metadata_max_age_ms=int(METADATA_SECONDS * 1000),
+        request_timeout_ms=15_000,
+        fetch_max_bytes=FETCH_BYTES,
+        max_poll_records=MAX_RECORDS,
+    )
+
+
+async def log_ends(consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[int]) -> dict[int, LogEnds]:
+    """Which offsets partitions hold. Raises KafkaError, TimeoutError."""
+    topic_partitions = [TopicPartition(topic, partition) for partition in partitions]
+    async with asyncio.timeout(OFFSETS_SECONDS):
+        begins = await consumer.beginning_offsets(topic_partitions)
+        ends = await consumer.end_offsets(topic_partitions)
+    return {tp.partition: LogEnds(begins[tp], ends[tp]) for tp in topic_partitions}
