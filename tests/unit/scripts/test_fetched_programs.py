@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scripts import make_venv
-from scripts.stack import consul_build, web_page
+from scripts.stack import go, web_page
 from scripts.stack.consul_binary import mirror_in
 from scripts.stack.errors import StackError
 from scripts.stack.kafka_jars import RECIPE, check_jars, expected_jars
@@ -77,7 +77,7 @@ def test_debians_mirror_is_read_from_apts_sources(sources: str, mirror: str | No
 )
 def test_an_old_go_is_not_used(answer: str, enough: bool) -> None:
     """Modules that Consul needs ask for 1.21."""
-    assert consul_build.is_new_enough(answer) == enough
+    assert go.is_new_enough(answer) == enough
 
 
 @pytest.mark.parametrize(("answer", "enough"), [("v20.19.0", True), ("v20.18.3", False), ("v24.1.0", True)])

@@ -1,0 +1,1 @@
+"""Measures the product on real parts; see bench/README.md."""

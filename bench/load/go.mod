@@ -1,0 +1,3 @@
+module polychat/bench/load
+
+go 1.22
