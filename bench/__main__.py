@@ -162,7 +162,7 @@ def _report(name: str, results: list[dict[str, Any]], arguments: argparse.Namesp
 
 
 def _median(results: list[dict[str, Any]], part: str) -> float:
-    return statistics.median(r["partMicrosPerDelivery"].get(part, 0.0) for r in results)
+    return float(statistics.median(r["partMicrosPerDelivery"].get(part, 0.0) for r in results))
 
 
 if __name__ == "__main__":

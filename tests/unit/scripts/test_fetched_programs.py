@@ -76,7 +76,7 @@ def test_debians_mirror_is_read_from_apts_sources(sources: str, mirror: str | No
     [("go version go1.26.8 linux/amd64", True), ("go version go1.20.1 linux/amd64", False), ("no", False)],
 )
 def test_an_old_go_is_not_used(answer: str, enough: bool) -> None:
-    """Modules that Consul needs ask for 1.21."""
+    """The load generator asks for 1.22, Consul for less."""
     assert go.is_new_enough(answer) == enough
 
 
