@@ -1,0 +1,273 @@
+"""Which edge needs which room: what comes in about a room goes once to every edge with a member of it.
+
+No I/O: hints and connections come in as calls, frames go out through `Output`, wishes to hear or not to
+hear a room's channel through `listen`. What hints lose is found by comparing heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
+
+
+class Output(Protocol):
+    """The way down to one edge; nothing here may block."""
+
+    def event(self, event: EventRecord) -> None:
+        """Passes an event on."""
+
+    def signal(self, signal: RoomSignal) -> None:
+        """Passes a signal on; may be dropped."""
+
+    def head(self, room_id: int, head_sequence: int) -> None:
+        """Tells a head to compare with."""
+
+    def revoked(self, session_ids: Sequence[int]) -> None:
+        """Tells that sessions ended."""
+
+    def drain(self) -> None:
+        """Tells that this instance is about to leave."""
+
+    def end(self) -> None:
+        """Ends the stream."""
+
+
+@dataclass(slots=True)
+class Connection:
+    """A live connection of a user, as the token said."""
+
+    connection_id: int
+    user_id: int
+    session_id: int
+    expire_time: float
+
+
+@dataclass(slots=True, eq=False)
+class Edge:
+    """An attached edge: its connections, and how many each user has."""
+
+    name: str
+    output: Output
+    connections: dict[int, Connection] = field(default_factory=dict)
+    users: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Room:
+    passed: int
+    """Highest sequence that was passed on, or known when the room was first served."""
+    members: dict[Edge, set[int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _User:
+    edges: set[Edge] = field(default_factory=set)
+    rooms: set[int] = field(default_factory=set)
+    mark: int = 0
+    """Rises when an event moves the user: a room list read before is then out of date."""
+
+
+Listen = Callable[[Collection[int], bool], None]
+
+
+class Hub:
+    """Edges, connected users and the rooms they are in. `doubtful` collects users whose rooms must be read
+    again, because an event about them came out of order."""
+
+    def __init__(self, listen: Listen) -> None:
+        self._listen = listen
+        self._edges: dict[str, Edge] = {}
+        self._rooms: dict[int, _Room] = {}
+        self._users: dict[int, _User] = {}
+        self.doubtful: set[int] = set()
+
+    @property
+    def edges(self) -> Collection[Edge]:
+        """Those attached."""
+        return self._edges.values()
+
+    @property
+    def users(self) -> Collection[int]:
+        """Users with a connection."""
+        return self._users.keys()
+
+    @property
+    def rooms(self) -> Collection[int]:
+        """Rooms with a connected member."""
+        return self._rooms.keys()
+
+    def attach(self, name: str, output: Output) -> Edge:
+        """An edge came; what was attached under its name before is replaced."""
+        old = self._edges.get(name)
+        if old is not None:
+            self.detach(old)
+            old.output.end()
+        edge = Edge(name, output)
+        self._edges[name] = edge
+        return edge
+
+    def detach(self, edge: Edge) -> None:
+        """An edge is gone, and all its connections with it."""
+        for connection_id in list(edge.connections):
+            self.close(edge, connection_id)
+        if self._edges.get(edge.name) is edge:
+            del self._edges[edge.name]
+
+    def open(self, edge: Edge, connection: Connection) -> None:
+        """A connection is there; its user's rooms follow with `place`."""
+        self.close(edge, connection.connection_id)
+        edge.connections[connection.connection_id] = connection
+        user_id = connection.user_id
+        edge.users[user_id] = edge.users.get(user_id, 0) + 1
+        user = self._users.setdefault(user_id, _User())
+        if edge not in user.edges:
+            user.edges.add(edge)
+            for room_id in user.rooms:
+                self._rooms[room_id].members.setdefault(edge, set()).add(user_id)
+
+    def close(self, edge: Edge, connection_id: int) -> None:
+        """A connection ended; unknown ones are ignored."""
+        connection = edge.connections.pop(connection_id, None)
+        if connection is None:
+            return
+        user_id = connection.user_id
+        edge.users[user_id] -= 1
+        if edge.users[user_id]:
+            return
+        del edge.users[user_id]
+        user = self._users[user_id]
+        user.edges.discard(edge)
+        for room_id in list(user.rooms):
+            self._withdraw(room_id, edge, user_id)
+        if not user.edges:
+            del self._users[user_id]
+
+    def mark(self, user_id: int) -> int:
+        """Changes when an event moved the user; -1 when they have no connection."""
+        user = self._users.get(user_id)
+        return -1 if user is None else user.mark
+
+    def rooms_of(self, user_id: int) -> set[int]:
+        """Rooms the user is in, as far as is known here."""
+        user = self._users.get(user_id)
+        return set() if user is None else set(user.rooms)
+
+    def place(self, user_id: int, heads: Mapping[int, int]) -> set[int]:
+        """The user is in exactly these rooms, each with its head; gives those that are new for them."""
+        user = self._users.get(user_id)
+        if user is None:
+            return set()
+        new = heads.keys() - user.rooms
+        unheard = [room_id for room_id in new if room_id not in self._rooms]
+        for room_id in new:
+            self._enter(room_id, user_id, user, passed=heads[room_id])
+        for room_id in user.rooms - heads.keys():
+            self._leave(room_id, user_id, user)
+        if unheard:
+            self._listen(unheard, True)
+        return new
+
+    def passed(self, room_id: int) -> int:
+        """The highest sequence passed on; 0 for a room nobody here is in."""
+        room = self._rooms.get(room_id)
+        return 0 if room is None else room.passed
+
+    def pass_events(self, events: Iterable[EventRecord]) -> None:
+        """Passes events on, each once and ascending per room, and moves who joined or left by them."""
+        for event in events:
+            self._pass_event(event)
+
+    def introduce(self, user_id: int, event: EventRecord, head: int) -> None:
+        """Passes the event of a join that was missed, and the room's head, to the edges of its user."""
+        user = self._users.get(user_id)
+        if user is not None and event.room_id in user.rooms:
+            for edge in user.edges:
+                edge.output.event(event)
+                edge.output.head(event.room_id, head)
+
+    def pass_signal(self, signal: RoomSignal) -> None:
+        """Passes a signal on to the room's edges."""
+        room = self._rooms.get(signal.room_id)
+        if room is not None:
+            for edge in room.members:
+                edge.output.signal(signal)
+
+    def compare(self, heads: Mapping[int, int]) -> int:
+        """Tells the edges heads that are above what was passed on, and gives the number of such rooms."""
+        behind = 0
+        for room_id, head in heads.items():
+            room = self._rooms.get(room_id)
+            if room is None or head <= room.passed:
+                continue
+            behind += 1
+            for edge in room.members:
+                edge.output.head(room_id, head)
+        return behind
+
+    def revoke(self, session_ids: Sequence[int]) -> None:
+        """Tells every edge that sessions ended."""
+        for edge in self._edges.values():
+            edge.output.revoked(session_ids)
+
+    def drain(self) -> None:
+        """Tells every edge to attach elsewhere."""
+        for edge in self._edges.values():
+            edge.output.drain()
+
+    def _pass_event(self, event: EventRecord) -> None:
+        joined = [user_id for user_id in event.joined_user_ids if user_id in self._users]
+        room = self._rooms.get(event.room_id)
+        if room is None and not joined:
+            return
+        if room is not None and event.sequence <= room.passed:
+            self._doubt(event, joined)
+            return
+        for user_id in joined:
+            self._enter(event.room_id, user_id, self._users[user_id], passed=event.sequence - 1)
+            self._users[user_id].mark += 1
+        if room is None:
+            self._listen([event.room_id], True)
+        self._deliver(self._rooms[event.room_id], event)
+
+    def _deliver(self, room: _Room, event: EventRecord) -> None:
+        room.passed = event.sequence
+        for edge in room.members:
+            edge.output.event(event)
+        for user_id in event.left_user_ids:
+            user = self._users.get(user_id)
+            if user is not None:
+                user.mark += 1
+                self._leave(event.room_id, user_id, user)
+
+    def _doubt(self, event: EventRecord, joined: Iterable[int]) -> None:
+        for user_id in joined:
+            user = self._users[user_id]
+            if event.room_id not in user.rooms:
+                user.mark += 1
+                self.doubtful.add(user_id)
+
+    def _enter(self, room_id: int, user_id: int, user: _User, *, passed: int) -> None:
+        room = self._rooms.setdefault(room_id, _Room(passed))
+        user.rooms.add(room_id)
+        for edge in user.edges:
+            room.members.setdefault(edge, set()).add(user_id)
+
+    def _leave(self, room_id: int, user_id: int, user: _User) -> None:
+        if room_id not in user.rooms:
+            return
+        user.rooms.discard(room_id)
+        for edge in user.edges:
+            self._withdraw(room_id, edge, user_id)
+
+    def _withdraw(self, room_id: int, edge: Edge, user_id: int) -> None:
+        room = self._rooms[room_id]
+        members = room.members.get(edge, set())
+        members.discard(user_id)
+        if not members:
+            room.members.pop(edge, None)
+        if not room.members:
+            del self._rooms[room_id]
+            self._listen([room_id], False)

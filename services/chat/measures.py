@@ -1,0 +1,42 @@
+"""What chat counts and measures about itself."""
+
+from __future__ import annotations
+
+from chassis.telemetry import Metrics
+from services.chat.hub import Hub
+from services.chat.use_cases.pending import Pending
+from services.chat.use_cases.sending import Sent, Settled
+
+
+class Measures:
+    """The metrics of the process, polychat_chat_…"""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.sends = metrics.counter("sends", "messages that were asked to be sent", ["outcome"])
+        self.send_seconds = metrics.histogram("send_seconds", "from the request to its outcome")
+        self.pending = metrics.gauge("pending", "log entries whose outcome is waited for")
+        self.edges = metrics.gauge("hub_edges", "edges that are attached")
+        self.connections = metrics.gauge("hub_connections", "connections of attached edges")
+        self.rooms = metrics.gauge("hub_rooms", "rooms with a connected member")
+        self.behind = metrics.counter("hub_rooms_behind", "rooms that a lost hint had left behind")
+        self.compares = metrics.counter("hub_compares", "rounds in which heads were compared after a loss")
+        self.replaced = metrics.counter("producers_replaced", "Kafka producers that were given up")
+        self.outbox = metrics.gauge("outbox_rows", "events that wait for their way into the log")
+
+    def watch(self, hub: Hub, pending: Pending) -> None:
+        """Reads gauges when they are scraped."""
+        self.pending.set_function(lambda: len(pending))
+        self.edges.set_function(lambda: len(hub.edges))
+        self.connections.set_function(lambda: sum(len(edge.connections) for edge in hub.edges))
+        self.rooms.set_function(lambda: len(hub.rooms))
+
+    def compared(self, behind: int) -> None:
+        """A round of comparing ended."""
+        self.compares.inc()
+        self.behind.inc(behind)
+
+    def settled(self, result: Settled, seconds: float) -> None:
+        """A send ended."""
+        outcome = ("duplicate" if result.duplicate else "sent") if isinstance(result, Sent) else result.reason
+        self.sends.labels(outcome).inc()
+        self.send_seconds.observe(seconds)

@@ -1,0 +1,168 @@
+"""The other services as chat sees them (ports.Messages, ports.Users)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import grpc.aio
+from polychat.internal.log.v1 import log_read_service_pb2 as log_pb2
+from polychat.internal.log.v1.log_read_service_pb2_grpc import LogReadServiceStub
+from polychat.internal.log.v1.record_pb2 import EventRecord
+from polychat.user.v1.user_service_pb2 import BatchGetUsersRequest
+from polychat.user.v1.user_service_pb2_grpc import UserServiceStub
+
+from chassis.caller import Caller, internal_metadata, user_metadata
+from chassis.status import from_rpc_error
+from services.chat.ports import Outcome, RequestKey, RoomActivity
+from services.chat.wire import activity_of, key_message, outcomes_of
+
+StubT = TypeVar("StubT", covariant=True)
+
+ROOMS_A_PAGE = 1000
+USERS_A_CALL = 100
+HEADS_A_CALL = 5000
+RANGES_A_CALL = 100
+LOOKUP_SECONDS = 1.0
+
+
+class Client(Protocol[StubT]):
+    """Gives the current stub of a service; discovery.ServiceClient does."""
+
+    @property
+    def stub(self) -> StubT:
+        """Not to be kept over an await."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserRoomList:
+    """All rooms of a user: the first page as the edge shows it, and the heads of every one."""
+
+    first: Sequence[log_pb2.UserRoom]
+    truncated: bool
+    heads: Mapping[int, int]
+    joined: Mapping[int, int]
+    """First sequence of the membership, by room."""
+
+
+class MessagePeer:
+    """LogReadService; a failed call raises a Failure."""
+
+    def __init__(self, client: Client[LogReadServiceStub], credential: str) -> None:
+        self._client = client
+        self._metadata = internal_metadata(credential)
+
+    async def list_rooms(
+        self, user_id: int, *, limit: int, before: tuple[int, int]
+    ) -> tuple[list[RoomActivity], bool]:
+        """See ports.Messages."""
+        request = log_pb2.ListUserRoomsRequest(
+            user_ids=[user_id],
+            limit=limit,
+            before_activity=before[0],
+            before_room_id=before[1],
+            with_last_message=True,
+        )
+        rooms = (await self._list(request))[0]
+        return [activity_of(room) for room in rooms.rooms], rooms.truncated
+
+    async def my_rooms(self, user_id: int, room_ids: Sequence[int]) -> dict[int, RoomActivity]:
+        """See ports.Messages."""
+        request = log_pb2.ListUserRoomsRequest(
+            user_ids=[user_id], limit=ROOMS_A_PAGE, with_last_message=True, room_ids=room_ids
+        )
+        rooms = (await self._list(request))[0].rooms
+        return {room.room_id: activity_of(room) for room in rooms}
+
+    async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
+        """See ports.Messages."""
+        found: dict[int, int] = {}
+        for start in range(0, len(room_ids), HEADS_A_CALL):
+            request = log_pb2.BatchGetHeadsRequest(room_ids=room_ids[start : start + HEADS_A_CALL])
+            try:
+                response = await self._client.stub.BatchGetHeads(request, metadata=self._metadata)
+            except grpc.aio.AioRpcError as error:
+                raise from_rpc_error(error) from error
+            found.update((head.room_id, head.head_sequence) for head in response.heads)
+        return found
+
+    async def lookup(self, keys: Sequence[RequestKey]) -> list[Outcome]:
+        """See ports.Messages."""
+        request = log_pb2.LookupRequestsRequest(keys=[key_message(key) for key in keys])
+        try:
+            response = await self._client.stub.LookupRequests(
+                request, metadata=self._metadata, timeout=LOOKUP_SECONDS
+            )
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+        return outcomes_of(response.outcomes)
+
+    async def all_rooms(self, user_ids: Sequence[int]) -> dict[int, UserRoomList]:
+        """Every room of every user, by user."""
+        found: dict[int, UserRoomList] = {}
+        for start in range(0, len(user_ids), USERS_A_CALL):
+            part = user_ids[start : start + USERS_A_CALL]
+            request = log_pb2.ListUserRoomsRequest(user_ids=part, limit=ROOMS_A_PAGE)
+            for rooms in await self._list(request):
+                found[rooms.user_id] = await self._complete(rooms)
+        return found
+
+    async def events_at(self, places: Sequence[tuple[int, int]]) -> list[EventRecord]:
+        """The events at these (room id, sequence); what is not there is left out."""
+        found: list[EventRecord] = []
+        for start in range(0, len(places), RANGES_A_CALL):
+            ranges = [
+                log_pb2.LogRange(room_id=room_id, after_sequence=sequence - 1, limit=1)
+                for room_id, sequence in places[start : start + RANGES_A_CALL]
+            ]
+            try:
+                response = await self._client.stub.ReadEvents(
+                    log_pb2.ReadEventsRequest(ranges=ranges), metadata=self._metadata
+                )
+            except grpc.aio.AioRpcError as error:
+                raise from_rpc_error(error) from error
+            entries = [entry for stretch in response.stretches for entry in stretch.entries]
+            found.extend(entry.event for entry in entries if entry.HasField("event"))
+        return found
+
+    async def _complete(self, page: log_pb2.UserRooms) -> UserRoomList:
+        first, truncated = list(page.rooms), page.truncated
+        rooms = list(first)
+        while page.truncated and page.rooms:
+            last = page.rooms[-1]
+            request = log_pb2.ListUserRoomsRequest(
+                user_ids=[page.user_id],
+                limit=ROOMS_A_PAGE,
+                before_activity=last.activity,
+                before_room_id=last.room_id,
+            )
+            page = (await self._list(request))[0]
+            rooms.extend(page.rooms)
+        heads = {room.room_id: room.head_sequence for room in rooms}
+        return UserRoomList(first, truncated, heads, {room.room_id: room.joined_sequence for room in rooms})
+
+    async def _list(self, request: log_pb2.ListUserRoomsRequest) -> Sequence[log_pb2.UserRooms]:
+        try:
+            response = await self._client.stub.ListUserRooms(request, metadata=self._metadata)
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+        return response.users
+
+
+class UserPeer:
+    """UserService, asked in the caller's name."""
+
+    def __init__(self, client: Client[UserServiceStub]) -> None:
+        self._client = client
+
+    async def missing(self, caller: Caller, user_ids: Sequence[int]) -> list[int]:
+        """See ports.Users."""
+        try:
+            response = await self._client.stub.BatchGetUsers(
+                BatchGetUsersRequest(user_ids=user_ids), metadata=user_metadata(caller)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise from_rpc_error(error) from error
+        known = {user.user_id for user in response.users}
+        return [user_id for user_id in user_ids if user_id not in known]

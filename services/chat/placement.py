@@ -1,0 +1,82 @@
+"""Brings the hub's picture of who is in which room in line with the log."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from polychat.internal.log.v1.record_pb2 import EventRecord
+
+from services.chat.hub import Hub
+from services.chat.peers import UserRoomList
+
+ATTEMPTS = 3
+"""A list that is out of date when it comes (the user joined or left meanwhile) is read again so often."""
+
+
+class LogReader(Protocol):
+    """Of peers.MessagePeer what is used here; every method may raise a Failure."""
+
+    async def all_rooms(self, user_ids: Sequence[int]) -> dict[int, UserRoomList]:
+        """Every room of every user, by user."""
+
+    async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
+        """Last sequences of the rooms that have a log."""
+
+    async def events_at(self, places: Sequence[tuple[int, int]]) -> list[EventRecord]:
+        """The events at these (room id, sequence)."""
+
+
+class Placement:
+    """Reads room lists and places their users in the hub."""
+
+    def __init__(self, hub: Hub, log: LogReader) -> None:
+        self._hub = hub
+        self._log = log
+
+    async def rooms_of(self, user_ids: Collection[int]) -> dict[int, UserRoomList]:
+        """The rooms of users who are in the hub already, placed; without those whose list never came in time.
+
+        The lists' heads belong to the lists' memberships (one snapshot). What was committed since is found
+        by reading heads again once the rooms are listened to. May raise a Failure.
+        """
+        done: dict[int, UserRoomList] = {}
+        waiting = set(user_ids)
+        for _ in range(ATTEMPTS):
+            if not waiting:
+                break
+            marks = {user_id: self._hub.mark(user_id) for user_id in waiting}
+            for user_id, rooms in (await self._log.all_rooms(sorted(waiting))).items():
+                if self._hub.mark(user_id) == marks[user_id]:
+                    self._hub.place(user_id, rooms.heads)
+                    done[user_id] = rooms
+                    waiting.discard(user_id)
+        return done
+
+    async def compare(self, room_ids: Collection[int]) -> int:
+        """Reads the heads of these rooms and tells edges what they miss; gives the number of rooms behind."""
+        served = [room_id for room_id in room_ids if room_id in self._hub.rooms]
+        return self._hub.compare(await self._log.heads(served)) if served else 0
+
+    async def read_again(self, user_ids: Collection[int]) -> None:
+        """For live connections, after hints were lost: joins that were missed are introduced by their own
+        event, rooms that were left are compared once more so that the edge sees how. May raise a Failure."""
+        marks = {user_id: self._hub.mark(user_id) for user_id in user_ids}
+        lists = await self._log.all_rooms(sorted(user_ids))
+        gone = {r for u, rooms in lists.items() for r in self._hub.rooms_of(u) - rooms.heads.keys()}
+        await self.compare(gone)
+        joins = {
+            (room_id, rooms.joined[room_id]): user_id
+            for user_id, rooms in lists.items()
+            for room_id in rooms.heads.keys() - self._hub.rooms_of(user_id)
+        }
+        events = await self._log.events_at(list(joins))
+        for user_id, rooms in lists.items():
+            if self._hub.mark(user_id) != marks[user_id]:
+                self._hub.doubtful.add(user_id)
+                continue
+            self._hub.place(user_id, rooms.heads)
+            for event in events:
+                if user_id in event.joined_user_ids and event.room_id in rooms.heads:
+                    self._hub.introduce(user_id, event, rooms.heads[event.room_id])
+        await self.compare({event.room_id for event in events})

@@ -1,0 +1,94 @@
+"""Seeing a change of a room through: from its transaction to its place in the room's log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from chassis.errors import Failure, OutcomeUnknown
+from services.chat.errors import rejection
+from services.chat.ports import Changed, Clock, Disposition, Messages, Origin, Outcome, Relay
+from services.chat.use_cases.members import MemberCache
+from services.chat.use_cases.pending import GIVE_UP_SECONDS, Pending
+
+POLL_SECONDS = (0.02, 0.25)
+"""Between two looks at the log, first and at most."""
+
+
+class Changes:
+    """Answers a caller only when message has committed what they did, so that they may send at once."""
+
+    def __init__(
+        self,
+        *,
+        instance: str,
+        new_request_key: Callable[[], bytes],
+        pending: Pending,
+        relay: Relay,
+        messages: Messages,
+        members: MemberCache,
+        clock: Clock,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._pending = pending
+        self._relay = relay
+        self._messages = messages
+        self._members = members
+        self._clock = clock
+        self._sleep = sleep
+        self.origin = Origin(instance, pending.next_correlation, new_request_key)
+        """For the store: who writes."""
+
+    async def settle(self, changed: Changed) -> None:
+        """Returns when every event of the change is committed.
+
+        Raises OutcomeUnknown after 5 s: the change stands and its events follow.
+        """
+        loop = asyncio.get_running_loop()
+        outcomes: list[asyncio.Future[Outcome | Failure]] = []
+        for row in changed.entries:
+            future: asyncio.Future[Outcome | Failure] = loop.create_future()
+            self._pending.add(row.correlation, row.entry, _setter(future))
+            outcomes.append(future)
+        for user_id in changed.memberships:
+            self._members.forget((changed.room.room_id, user_id))
+        await self._move(changed.room.room_id)
+        for future in outcomes:
+            _raise_unless_committed(await future, changed.room.room_id)
+
+    async def wait_until_member(self, room_id: int, user_id: int) -> None:
+        """For a repeat, whose first call may not be through yet: returns when the log shows the user in.
+
+        Raises OutcomeUnknown after 5 s.
+        """
+        until = self._clock() + GIVE_UP_SECONDS
+        await self._move(room_id)
+        pause, longest = POLL_SECONDS
+        while room_id not in await self._messages.my_rooms(user_id, [room_id]):
+            if self._clock() >= until:
+                raise OutcomeUnknown
+            await self._sleep(pause)
+            pause = min(2 * pause, longest)
+
+    async def _move(self, room_id: int) -> None:
+        try:
+            await self._relay.drain(room_id)
+        except Failure:
+            # The rows are committed and the sweep moves them when the log is back; the caller, who waits
+            # for the outcome and not for the relay, is told OUTCOME_UNKNOWN if that takes too long.
+            return
+
+
+def _setter(future: asyncio.Future[Outcome | Failure]) -> Callable[[Outcome | Failure], None]:
+    def settle(outcome: Outcome | Failure) -> None:
+        if not future.done():
+            future.set_result(outcome)
+
+    return settle
+
+
+def _raise_unless_committed(outcome: Outcome | Failure, room_id: int) -> None:
+    if isinstance(outcome, Failure):
+        raise outcome
+    if outcome.disposition is Disposition.REJECTED:
+        raise rejection(outcome.reason, room_id, "")
