@@ -45,7 +45,7 @@ _BOTH_ENDS: Final[Options] = (
 SERVER_OPTIONS: Final[Options] = (
     *_BOTH_ENDS,
     *STREAM_OPTIONS,
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", PERMITTED_PING_MILLIS),
+    ("grpc.http2.min_ping_interval_without_data_ms", PERMITTED_PING_MILLIS),
 )
 
 CHANNEL_OPTIONS: Final[Options] = (
