@@ -3,10 +3,6 @@
 gRPC Python has no resolver plug-in (grpc/grpc#11685), so the set is the target, `ipv4:a,b,c`, and a
 changed set is a new channel. The core shares connections between channels with equal arguments, so
 a rebuild does not connect again to the instances that stay.
-
-`service_config.json` beside this file is the service config (github.com/grpc/grpc/blob/master/doc/
-service_config.md): a deadline for every unary method, and a retry policy for every method that is
-safe to repeat (no side effect, idempotent by its definition, or deduplicated by its request id).
 """
 
 from __future__ import annotations
@@ -14,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import Callable, Coroutine, Sequence
-from importlib import resources
 from typing import Any, Final, Generic, TypeVar
 
 import grpc
@@ -23,9 +18,10 @@ import grpc.aio
 from chassis.errors import BackendUnavailable
 from chassis.grpc_options import CHANNEL_OPTIONS, STREAM_OPTIONS, Options
 from discovery.agent import Instance
-from discovery.breaker import Breaker, BreakerInterceptor, Refuse
+from discovery.breaker import Breaker
+from discovery.calls import CallInterceptor, Refuse
+from discovery.service_config import CORE_CONFIG
 
-SERVICE_CONFIG: Final = resources.files("discovery").joinpath("service_config.json").read_text()
 SETTLE_SECONDS: Final = 2.0
 """How long a new channel may take to become ready before it replaces the old one anyway."""
 LINGER_SECONDS: Final = 2.0
@@ -38,7 +34,7 @@ StubT = TypeVar("StubT")
 Start = Callable[[Coroutine[Any, Any, None], str], None]
 """Starts a named task that somebody owns."""
 
-_OPTIONS: Final[Options] = (*CHANNEL_OPTIONS, ("grpc.service_config", SERVICE_CONFIG))
+_OPTIONS: Final[Options] = (*CHANNEL_OPTIONS, ("grpc.service_config", CORE_CONFIG))
 
 
 def target(instances: Sequence[Instance]) -> str:
@@ -102,7 +98,7 @@ class ServiceChannel:
             await self.channel.close()
 
     async def _switch(self, address: str) -> None:
-        interceptors = [BreakerInterceptor(self.service, self._breaker)]
+        interceptors = [CallInterceptor(self.service, self._breaker)]
         fresh = grpc.aio.insecure_channel(address, options=_OPTIONS, interceptors=interceptors)
         if self._seen:
             await _settle(fresh)
@@ -153,7 +149,10 @@ class ServiceClient(Generic[StubT]):
         return list(self._preferred())
 
     def connect(self, instance: Instance) -> grpc.aio.Channel:
-        """A channel to this one instance, bounded for a long stream. The caller closes it."""
+        """A channel to this one instance for a long stream: bounded, no deadline, no breaker.
+
+        The caller closes it.
+        """
         return grpc.aio.insecure_channel(target([instance]), options=(*_OPTIONS, *STREAM_OPTIONS))
 
 

@@ -56,10 +56,10 @@ class Registration:
         try:
             await self._agent.deregister(self._entry.instance.name)
         except ConsulAway as error:
-            log.warning("not_deregistered", service=self._entry.service, why=str(error))
+            log.warning("not_deregistered", entry=self._entry.service, why=str(error))
         else:
             self._written = False
-            log.info("deregistered", service=self._entry.service)
+            log.info("deregistered", entry=self._entry.service)
 
     async def _confirm(self) -> None:
         if self._written and await self._agent.registered(self._entry.instance.name) == self._entry:
@@ -68,7 +68,7 @@ class Registration:
         await self._agent.register(
             self._entry, check_interval=CHECK_INTERVAL, deregister_after=DEREGISTER_AFTER
         )
-        log.info("registered", service=self._entry.service, port=self._entry.instance.port, again=again)
+        log.info("registered", entry=self._entry.service, port=self._entry.instance.port, again=again)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,10 +47,11 @@ def _elapsed_seconds() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The wall clock in Unix milliseconds, a clock that never steps, and how to wait."""
+    """The wall clock in Unix milliseconds, a clock in seconds that never steps, and how to wait."""
 
     wall: Callable[[], int] = _wall_millis
     elapsed: Callable[[], float] = _elapsed_seconds
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 @dataclass(slots=True)
@@ -127,7 +128,7 @@ class WorkerLease:
                 self._note_away(error)
                 held = None
             if held is None:
-                await asyncio.sleep(backoff.next())
+                await self._clocks.sleep(backoff.next())
                 continue
             backoff.reset()
             await self._keep(held)
@@ -170,7 +171,7 @@ class WorkerLease:
         else:
             _index, keys = await self._agent.keys(BORN)
             born = _born(keys)
-        await asyncio.sleep(min(SETTLE_SECONDS, max(0.0, SETTLE_SECONDS - (now - born) / 1000)))
+        await self._clocks.sleep(min(SETTLE_SECONDS, max(0.0, SETTLE_SECONDS - (now - born) / 1000)))
 
     async def _choose(self) -> Choice | None:
         _index, keys = await self._agent.keys(PREFIX)
@@ -198,7 +199,7 @@ class WorkerLease:
 
     async def _keep(self, held: _Held) -> None:
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await self._clocks.sleep(RENEW_SECONDS)
             if not await self._stands(held):
                 self._drop()
                 log.warning("worker_id_lost", worker=held.worker)
