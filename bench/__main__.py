@@ -14,23 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from bench.cpu import by_part
 from scripts.stack.go import go_program
 
 ROOT = Path(__file__).resolve().parents[1]
 LOAD = ROOT / "bench" / "load"
 HTTP_PORT, GRPC_PORT, PARTS_PORT = 19080, 19050, 19100
-GENEROUS = {
-    "auth/register_per_address_hour": 10_000_000,
-    "auth/login_per_address_minute": 10_000_000,
-    "chat/send_per_second": 1_000_000,
-    "chat/send_burst": 1_000_000,
-    "edge/connections_per_address": 1_000_000,
-    "edge/handshakes_per_second": 1_000_000,
-}
-"""Limits that would stop one address from playing a thousand people (Consul KV `polychat/…`)."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +68,6 @@ def _run(folder: Path, arguments: argparse.Namespace) -> int:
     ports = ("--http-port", HTTP_PORT, "--grpc-base-port", GRPC_PORT, "--parts-base-port", PARTS_PORT)
     _stack("up", "--detach", "--data", data, *ports, "--edges", arguments.edges)
     try:
-        _allow(json.loads((data / "run" / "state.json").read_text())["urls"]["consulAddr"])
         good = True
         for name in arguments.scenario:
             results = [
@@ -100,11 +88,6 @@ async def _build(folder: Path) -> Path:
 
 def _stack(*words: object) -> None:
     subprocess.run([sys.executable, "-m", "scripts.stack", *map(str, words)], cwd=ROOT, check=True)
-
-
-def _allow(consul_addr: str) -> None:
-    for key, value in GENEROUS.items():
-        httpx.put(f"http://{consul_addr}/v1/kv/polychat/{key}", content=str(value)).raise_for_status()
 
 
 def _measure(load: Path, data: Path, scenario: Scenario, warm: int, seconds: int) -> dict[str, Any]:
