@@ -132,5 +132,25 @@ def status(
     raise typer.Exit(0 if document["state"] == "ready" else 1)
 
 
-for command in (up, down, status):
+def provision(
+    secrets: Annotated[
+        Path, typer.Option(metavar="DIR", help="Holds postgres-<service>.password for each service.")
+    ],
+) -> None:
+    """Make roles, schemas and topics and migrate, on parts that run elsewhere: the first step in containers.
+
+    \b
+    Example:
+      POLYCHAT_POSTGRES_DSN=postgresql://admin:pw@db/postgres POLYCHAT_KAFKA_BOOTSTRAP=kafka:9092 \\
+        python -m scripts.stack provision --secrets /run/secrets
+    """
+    from scripts.stack.provision import run_provision
+
+    try:
+        run_provision(secrets)
+    except StackError as error:
+        _complain(error)
+
+
+for command in (up, down, status, provision):
     app.command()(command)

@@ -21,7 +21,7 @@ OFF = -1
 
 
 class Consul(Part):
-    """The embedded agent, or the one that POLYCHAT_CONSUL_ADDR (host:port of its HTTP interface) names."""
+    """The embedded agent, or the one that POLYCHAT_CONSUL_ADDR (host:port or http://host:port) names."""
 
     stop_seconds: ClassVar[float] = 10.0
 
@@ -71,7 +71,8 @@ class Consul(Part):
 
     async def probe(self) -> None:
         # A consistent read: only an agent with a leader answers it.
-        await asyncio.to_thread(http_get, f"http://{self.address}/v1/catalog/nodes?consistent")
+        url = self.address if "//" in self.address else f"http://{self.address}"
+        await asyncio.to_thread(http_get, f"{url.rstrip('/')}/v1/catalog/nodes?consistent")
 
 
 def http_get(url: str) -> None:

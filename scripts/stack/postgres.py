@@ -16,9 +16,9 @@ from scripts.stack import orphans
 from scripts.stack.credentials import Credentials
 from scripts.stack.errors import NotReadyError, StackError
 from scripts.stack.launching import launched
-from scripts.stack.layout import Layout
+from scripts.stack.layout import SERVICES, Layout
 from scripts.stack.part import Identity, Launch, Part
-from scripts.stack.provision_postgres import provision_postgres
+from scripts.stack.provision_postgres import DATABASE, provision_postgres, service_dsn, with_database
 from scripts.stack.tools import run_tool
 
 NAME = "postgres"
@@ -115,7 +115,12 @@ class Postgres(Part):
             raise NotReadyError(str(error).strip()) from error
 
     async def provision(self) -> None:
-        await provision_postgres(self.admin_dsn, self._credentials)
+        store = self._credentials
+        passwords = {service: store.role_password(service) for service in SERVICES}
+        await provision_postgres(self.admin_dsn, passwords)
+        store.write("postgres-admin.dsn", with_database(self.admin_dsn, DATABASE))
+        for service, password in passwords.items():
+            store.write(f"postgres-{service}.dsn", service_dsn(self.admin_dsn, service, password))
 
 
 def binary(name: str) -> Path:

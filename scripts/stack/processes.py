@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import ClassVar
 
 import grpc
@@ -51,11 +50,7 @@ class Service(Process):
     """A service migrates its schema before it starts, and is ready when its gRPC health check agrees, too."""
 
     async def prepare_once(self) -> None:
-        if (ROOT / Path(*self._module.split(".")) / "migrations").is_dir():
-            command = (sys.executable, "-m", "chassis.migrate", self._module)
-            await run_tool(
-                command, what=f"migrate the schema of {self.name}", cwd=ROOT, env=self.environment()
-            )
+        await migrate(self.name, self.environment())
 
     async def probe(self) -> None:
         await super().probe()
@@ -81,6 +76,12 @@ class Edge(Process):
 
     async def fetch(self) -> None:
         await self._page.build()
+
+
+async def migrate(service: str, env: Mapping[str, str]) -> None:
+    """Bring the schema of a service to the state its code wants; raise StackError when that fails."""
+    command = (sys.executable, "-P", "-m", "chassis.migrate", f"services.{service}")
+    await run_tool(command, what=f"migrate the schema of {service}", cwd=ROOT, env=env)
 
 
 async def _check_serving(address: str) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import psycopg
 from psycopg import sql
 
-from scripts.stack.credentials import Credentials, role_of, with_login
+from scripts.stack.credentials import role_of, with_login
 from scripts.stack.errors import StackError
 from scripts.stack.layout import SERVICES
 
@@ -15,19 +17,19 @@ DATABASE = "polychat"
 ADVISORY_LOCK = 0x706F6C79
 
 
-async def provision_postgres(admin_dsn: str, credentials: Credentials) -> None:
-    """Make what is missing and set every password and right anew; raise StackError when the login may not.
+async def provision_postgres(admin_dsn: str, passwords: Mapping[str, str]) -> None:
+    """Make what is missing and set every right, and the password of each service's role, anew.
 
-    Writes the login of each role, and the administrator's, to `postgres-<role>.dsn` among the secrets.
+    Raises StackError when the login may not, or the server refuses.
     """
     try:
         async with await psycopg.AsyncConnection.connect(admin_dsn, autocommit=True) as connection:
             await connection.execute("SELECT pg_advisory_lock(%s)", (ADVISORY_LOCK,))
             for service in SERVICES:
-                await _make_role(connection, service, credentials.role_password(service))
+                await _make_role(connection, service, passwords[service])
             await _make_database(connection)
-        admin = with_database(admin_dsn, DATABASE)
-        async with await psycopg.AsyncConnection.connect(admin) as connection:
+        database = with_database(admin_dsn, DATABASE)
+        async with await psycopg.AsyncConnection.connect(database) as connection:
             await connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
             await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
             await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public")
@@ -35,12 +37,11 @@ async def provision_postgres(admin_dsn: str, credentials: Credentials) -> None:
                 await _make_schema(connection, service)
     except psycopg.Error as error:
         raise StackError(f"Could not prepare the database: {error}") from error
-    credentials.write("postgres-admin.dsn", admin)
-    for service in SERVICES:
-        password = credentials.role_password(service)
-        credentials.write(
-            f"postgres-{service}.dsn", with_login(admin_dsn, role_of(service), password, DATABASE)
-        )
+
+
+def service_dsn(admin_dsn: str, service: str, password: str) -> str:
+    """The login of a service's role on the server of `admin_dsn`."""
+    return with_login(admin_dsn, role_of(service), password, DATABASE)
 
 
 def with_database(dsn: str, database: str) -> str:
