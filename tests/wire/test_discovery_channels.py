@@ -1,0 +1,302 @@
+"""A client finds instances through a real Consul, balances over them and rides out what happens to both."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from polychat.user.v1.user_service_pb2 import GetUserRequest
+from polychat.user.v1.user_service_pb2_grpc import UserServiceStub
+
+from chassis.errors import BackendUnavailable, Code
+from chassis.status import from_rpc_error
+from discovery import Discovery, ServiceClient, open_discovery
+from tests.support.consul import ConsulAgent, own_consul
+from tests.support.eventually import eventually
+from tests.support.instances import NOT_SERVING, FakeUsers, make_process, users
+
+Client = ServiceClient[UserServiceStub]
+
+
+@pytest.fixture
+async def consul(tmp_path: Path) -> AsyncIterator[ConsulAgent]:
+    async with own_consul(tmp_path) as agent:
+        await agent.start()
+        yield agent
+
+
+@asynccontextmanager
+async def registered(consul: ConsulAgent, *servers: FakeUsers) -> AsyncIterator[list[Discovery]]:
+    """The discovery of each server's process, registered as its name."""
+    async with AsyncExitStack() as stack:
+        found = []
+        for server in servers:
+            discovery = await stack.enter_async_context(
+                open_discovery(make_process("user", server.name, consul.address))
+            )
+            await discovery.register("user", server.port)
+            found.append(discovery)
+        yield found
+
+
+@asynccontextmanager
+async def caller(consul: ConsulAgent) -> AsyncIterator[tuple[Discovery, Client]]:
+    async with open_discovery(make_process("edge", "edge-1", consul.address)) as discovery:
+        yield discovery, discovery.client("user", UserServiceStub)
+
+
+async def ask(client: Client) -> str:
+    reply = await client.stub.GetUser(GetUserRequest(user_id=1))
+    return reply.user.display_name
+
+
+def seen_by(client: Client, *names: str) -> Callable[[], Awaitable[bool]]:
+    """Whether calls reach exactly these instances."""
+
+    async def probe() -> bool:
+        answers = await asyncio.gather(*(ask(client) for _ in range(8)), return_exceptions=True)
+        return set(answers) == set(names)
+
+    return probe
+
+
+async def test_calls_are_balanced_over_the_instances_that_are_registered(consul: ConsulAgent) -> None:
+    """Round robin over both; the one that drains gets no call any more, and none fails."""
+    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
+        _discovery, client = both
+        await client.ready(10)
+        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
+        await servers[0].tell(NOT_SERVING)
+        await eventually(seen_by(client, "user-2"), what="calls on the second only")
+
+
+async def test_a_service_that_was_never_seen_answers_unavailable_at_once(consul: ConsulAgent) -> None:
+    async with caller(consul) as (discovery, client):
+        started = time.monotonic()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(client)
+        assert time.monotonic() - started < 0.5
+        failure = from_rpc_error(caught.value)
+        assert (failure.code, failure.reason) == (Code.UNAVAILABLE, "BACKEND_UNAVAILABLE")
+        assert not discovery.healthy("user")
+        with pytest.raises(BackendUnavailable):
+            await client.ready(0.1)
+
+
+async def test_a_client_that_waits_is_ready_when_the_first_instance_comes(consul: ConsulAgent) -> None:
+    async with users("user-1") as servers, caller(consul) as (discovery, client):
+        waiting = asyncio.create_task(client.ready(15))
+        async with registered(consul, *servers):
+            await waiting
+            assert discovery.healthy("user")
+            assert [i.name for i in client.instances()] == ["user-1"]
+
+
+async def test_calls_go_on_without_consul_frozen_killed_and_wiped(consul: ConsulAgent) -> None:
+    """No call fails, and both instances are used all the time, until both are entered again ≤ 10 s."""
+    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
+        _discovery, client = both
+        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
+        failed: list[BaseException] = []
+        used: set[str] = set()
+        traffic = asyncio.create_task(_traffic(client, failed, used))
+        consul.signal(signal.SIGSTOP)
+        await _calls_on_both(used)
+        consul.kill()
+        await _calls_on_both(used)
+        consul.wipe()
+        await consul.start()
+        empty = time.monotonic()
+        await eventually(lambda: _entered(consul), seconds=20, what="both registered again")
+        assert time.monotonic() - empty < 10
+        await _calls_on_both(used)
+        traffic.cancel()
+        assert failed == []
+
+
+async def test_consul_restarts_rebuild_nothing_and_fail_nothing(consul: ConsulAgent) -> None:
+    """Its checks start as critical after each restart; the channel stays the one that it was."""
+    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
+        discovery, client = both
+        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
+        channel = discovery._service("user").channel
+        before = channel.channel
+        failed: list[BaseException] = []
+        used: set[str] = set()
+        traffic = asyncio.create_task(_traffic(client, failed, used))
+        for _ in range(3):
+            consul.kill()
+            await consul.start()
+            await _calls_on_both(used)
+        await eventually(lambda: _entered(consul), seconds=20, what="both pass again")
+        await eventually(lambda: _passing(discovery, 2), seconds=20, what="both seen to pass")
+        traffic.cancel()
+        assert failed == []
+        assert channel.channel is before
+
+
+async def test_a_process_starts_before_consul_and_waits_for_it(tmp_path: Path) -> None:
+    async with (
+        own_consul(tmp_path) as consul,
+        users("user-1") as servers,
+        registered(consul, *servers),
+        caller(consul) as (_discovery, client),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await ask(client)
+        await consul.start()
+        await client.ready(15)
+        assert await ask(client) == "user-1"
+
+
+async def test_a_killed_instance_costs_no_call_that_may_be_repeated(consul: ConsulAgent) -> None:
+    """GetUser has no side effect: what the dead one did not answer goes to the other."""
+    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
+        _discovery, client = both
+        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
+        failed: list[BaseException] = []
+        used: set[str] = set()
+        traffic = asyncio.create_task(_traffic(client, failed, used))
+        await _calls_on_both(used)
+        await servers[0].stop()
+        await eventually(seen_by(client, "user-2"), what="calls on the second only")
+        await servers[0].start()
+        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both again")
+        traffic.cancel()
+        assert failed == []
+
+
+async def test_an_instance_that_moves_keeps_its_name_and_replaces_its_entry(consul: ConsulAgent) -> None:
+    async with users("user-1") as old, caller(consul) as (_discovery, client), registered(consul, *old):
+        await eventually(seen_by(client, "user-1"), what="the old one")
+        async with users("user-1") as new, registered(consul, *new):
+            await eventually(lambda: _ports(client, [new[0].port]), what="the new port in place of the old")
+
+
+async def test_an_unanswered_call_ends_at_the_deadline_of_the_service_config(consul: ConsulAgent) -> None:
+    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
+        _discovery, client = both
+        await client.ready(10)
+
+        async def hang(_context: Any) -> None:
+            await asyncio.Event().wait()
+
+        servers[0].answer = hang
+        started = time.monotonic()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await ask(client)
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        assert 2.9 < time.monotonic() - started < 4
+
+
+async def test_an_unavailable_answer_is_tried_again_when_the_method_may_be(consul: ConsulAgent) -> None:
+    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
+        _discovery, client = both
+        await client.ready(10)
+
+        async def refuse_once(context: Any) -> None:
+            servers[0].answer = None
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+
+        servers[0].answer = refuse_once
+        assert await ask(client) == "user-1"
+        assert servers[0].calls == 2
+
+
+async def test_behind_an_open_breaker_calls_fail_at_once_until_a_probe_succeeds(consul: ConsulAgent) -> None:
+    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
+        discovery, client = both
+        await client.ready(10)
+
+        async def refuse(context: Any) -> None:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+
+        servers[0].answer = refuse
+        await eventually(lambda: _breaker(discovery, 2.0, client), what="an open breaker")
+        calls = servers[0].calls
+        with pytest.raises(grpc.aio.AioRpcError):
+            await ask(client)
+        assert servers[0].calls == calls
+        servers[0].answer = None
+        await eventually(seen_by(client, "user-1"), what="calls again")
+        assert await _breaker(discovery, 0.0, client)
+
+
+async def test_a_call_in_flight_survives_the_change_of_the_set(consul: ConsulAgent) -> None:
+    async with users("user-1", "user-2") as both, registered(consul, both[0]), caller(consul) as found:
+        discovery, client = found
+        await client.ready(10)
+        arrived, go = asyncio.Event(), asyncio.Event()
+
+        async def wait(_context: Any) -> None:
+            arrived.set()
+            await go.wait()
+
+        both[0].answer = wait
+        slow = asyncio.create_task(ask(client))
+        await arrived.wait()
+        before = discovery._service("user").channel.channel
+        async with registered(consul, both[1]):
+            await eventually(lambda: _replaced(discovery, before), what="a new channel")
+            go.set()
+            assert await slow == "user-1"
+
+
+async def test_a_stream_goes_to_the_instance_that_was_chosen(consul: ConsulAgent) -> None:
+    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
+        _discovery, client = both
+        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
+        for instance in client.instances():
+            async with client.connect(instance) as channel:
+                reply = await UserServiceStub(channel).GetUser(GetUserRequest(user_id=1))
+                assert reply.user.display_name == instance.name
+
+
+async def _traffic(client: Client, failed: list[BaseException], used: set[str]) -> None:
+    while True:
+        try:
+            used.add(await ask(client))
+        except grpc.aio.AioRpcError as error:
+            failed.append(error)
+        await asyncio.sleep(0.01)
+
+
+async def _calls_on_both(used: set[str]) -> None:
+    used.clear()
+
+    async def both() -> bool:
+        return used == {"user-1", "user-2"}
+
+    await eventually(both, what="calls on both instances")
+
+
+async def _entered(consul: ConsulAgent) -> bool:
+    return await consul.passing("user") == {"user-1", "user-2"}
+
+
+async def _passing(discovery: Discovery, count: int) -> bool:
+    return discovery._service("user").watcher.members.passing == count
+
+
+async def _ports(client: Client, ports: list[int]) -> bool:
+    return [instance.port for instance in client.instances()] == ports
+
+
+async def _replaced(discovery: Discovery, before: grpc.aio.Channel) -> bool:
+    return discovery._service("user").channel.channel is not before
+
+
+async def _breaker(discovery: Discovery, state: float, client: Client) -> bool:
+    await asyncio.gather(ask(client), return_exceptions=True)
+    value = discovery._process.metrics.registry.get_sample_value(
+        "polychat_edge_breaker_state", {"service": "user"}
+    )
+    return value == state
