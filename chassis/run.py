@@ -57,6 +57,8 @@ def run(name: str, settings_type: type[S], app: App[S]) -> NoReturn:
 async def _main(name: str, settings: S, app: App[S]) -> int:
     log = logs.get(name)
     process = Process(name, settings)
+    started = asyncio.Event()
+    process.readiness.add("app", lambda: None if started.is_set() else "starting")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, process.draining.set)
@@ -67,6 +69,7 @@ async def _main(name: str, settings: S, app: App[S]) -> int:
             ),
             app(settings, process),
         ):
+            started.set()
             log.info("process_started", grpc_port=settings.grpc_port)
             await process.draining.wait()
             log.info("process_draining")
