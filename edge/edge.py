@@ -1,0 +1,137 @@
+"""One edge, wired together; what it needs from outside comes in as arguments, so that tests can be outside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from polychat.internal.directory.v1.session_directory_service_pb2_grpc import SessionDirectoryServiceStub
+
+from chassis.caller import Metadata
+from chassis.health import Readiness
+from chassis.telemetry import Metrics
+from chassis.tokens import TokenVerifier
+from edge.admission import Admission
+from edge.checking import SessionChecker
+from edge.config import EdgeLimits, EdgeSettings
+from edge.fanout import Fanout
+from edge.gateway import Gateway
+from edge.handshake import Handshakes
+from edge.holes import Mender
+from edge.http import HttpServer
+from edge.link import Link
+from edge.listening import BACKLOG, listen
+from edge.log_reader import LogReader
+from edge.metrics import EdgeMetrics
+from edge.peer import Outbox
+from edge.ports import Client, InstanceClient
+from edge.protocol.limits import FRAGMENTS, FRAME_BYTES
+from edge.requests import Requests
+from edge.resume import Resumer
+from edge.rooms import Rooms
+from edge.routes import Routes
+from edge.server import Bounds
+from edge.sessions import Sessions
+from edge.static import StaticFiles
+from edge.wheel import Wheel
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What an edge stands on."""
+
+    verifier: TokenVerifier
+    gateway: Gateway
+    reader: LogReader
+    chat: InstanceClient
+    auth: Client[SessionDirectoryServiceStub]
+    credential: Metadata
+    limits: Callable[[], EdgeLimits]
+
+
+@dataclass(frozen=True)
+class Edge:
+    """A running edge."""
+
+    http_port: int
+    sessions: Sessions
+    link: Link
+    fanout: Fanout
+    outbox: Outbox
+
+
+@asynccontextmanager
+async def open_edge(
+    settings: EdgeSettings, outside: Outside, metrics: Metrics, readiness: Readiness
+) -> AsyncIterator[Edge]:
+    """Serves HTTP and WebSockets until the block ends, then drains. OSError when the port stays in use."""
+    loop = asyncio.get_running_loop()
+    counted = EdgeMetrics(metrics)
+    async with asyncio.TaskGroup() as tasks:
+        outbox = Outbox(loop)
+        mender = Mender(outside.reader, counted)
+        fanout = Fanout(outbox, counted, mender.want)
+        resumer = Resumer(fanout, outside.reader, tasks, counted)
+        rooms = Rooms(settings, fanout, mender, resumer, outbox, time.time)
+        admission = Admission(outside.limits, settings.trusted_addresses, loop.time)
+        wheel = Wheel(settings.tick_seconds, loop.time)
+        sessions = Sessions(settings, outside.verifier, rooms, admission, wheel, tasks, counted, time.time)
+        link = Link(settings.instance, outside.chat, outside.credential, sessions, counted, loop.time)
+        requests = Requests(
+            link, outside.gateway, outside.verifier, tasks, counted, time.time, sessions.refreshed
+        )
+        sessions.use(link, requests)
+        readiness.add("link", lambda: None if link.attached_to else "not attached to a chat instance")
+        bounds = Bounds(FRAME_BYTES, FRAGMENTS, settings.slow_bytes, settings.unsent_bytes)
+        handshakes = Handshakes(sessions, admission, outbox, bounds, counted, settings.allowed_origins)
+        registry = metrics.registry if settings.http_metrics else None
+        routes = Routes(outside.gateway, readiness, StaticFiles(settings.web_root), registry)
+        http = HttpServer(routes.answer, handshakes.shake, tasks, loop.time)
+        checker = SessionChecker(sessions, outside.auth, outside.credential, settings.check_sessions_seconds)
+        running = [
+            tasks.create_task(mender.run(fanout), name="holes"),
+            tasks.create_task(link.run(), name="link"),
+            tasks.create_task(checker.run(), name="session checks"),
+            tasks.create_task(_sweep(settings, sessions, http, bounds, counted), name="sweeper"),
+        ]
+        sock = await listen(settings.http_host, settings.http_port)
+        server = await loop.create_server(http.protocol, sock=sock, backlog=BACKLOG)
+        try:
+            yield Edge(sock.getsockname()[1], sessions, link, fanout, outbox)
+        finally:
+            server.close()
+            await _drain(sessions, http, settings)
+            for task in running:
+                task.cancel()
+
+
+async def _sweep(
+    settings: EdgeSettings, sessions: Sessions, http: HttpServer, bounds: Bounds, metrics: EdgeMetrics
+) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        before = loop.time()
+        await asyncio.sleep(settings.tick_seconds)
+        now = loop.time()
+        metrics.lag.observe(max(0.0, now - before - settings.tick_seconds))
+        sessions.sweep()
+        http.sweep()
+        for peer in bounds.stalled(now, settings.stalled_seconds):
+            sessions.too_slow(peer)
+            peer.abort()
+        metrics.unsent.set(sum(peer.unsent for peer in bounds.slow))
+
+
+async def _drain(sessions: Sessions, http: HttpServer, settings: EdgeSettings) -> None:
+    """Sends everybody elsewhere within the time there is; what is left then is cut."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.drain_seconds
+    sessions.drain(settings.drain_seconds * 0.7)
+    while sessions.peers and loop.time() < deadline:
+        await asyncio.sleep(settings.tick_seconds)
+    for peer in tuple(sessions.peers.values()):
+        peer.abort()
+    http.close()

@@ -1,0 +1,256 @@
+"""Rooms → peers: each event goes once to every live member, in order, encoded once for each wire.
+
+The log decides who is a member: `memberJoined` and `memberLeft` start and end a local user's room at
+exactly their sequence, so nothing of a room reaches anyone outside it (I5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from edge.metrics import EdgeMetrics
+from edge.peer import Outbox, Peer
+from edge.protocol.catch_up import RoomLog
+from edge.protocol.events import Event, Wire
+
+
+class Replay:
+    """How far one peer is brought in a room that it is not live in yet."""
+
+    __slots__ = ("cursor", "until")
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor = cursor
+        self.until: int | None = None
+        """Its user left at this sequence: nothing follows it."""
+
+
+class Room:
+    """A room that has a member here."""
+
+    __slots__ = ("live", "log", "room_id", "run", "users", "waiting")
+
+    def __init__(self, room_id: int, head: int) -> None:
+        self.room_id = room_id
+        self.log = RoomLog(head)
+        self.live: set[Peer] = set()
+        self.waiting: dict[Peer, Replay] = {}
+        """Peers whose cursor is not at the head yet."""
+        self.run: list[Event] = []
+        """Events that are let out and not yet put into the live peers' outbox."""
+        self.users = 0
+
+
+class User:
+    """A user with a connection here, and the first sequence of each membership."""
+
+    __slots__ = ("peers", "rooms", "user_id")
+
+    def __init__(self, user_id: int) -> None:
+        self.user_id = user_id
+        self.peers: set[Peer] = set()
+        self.rooms: dict[int, int] = {}
+
+
+class _Watch:
+    """Comings and goings of a user while connections of theirs are being opened."""
+
+    __slots__ = ("count", "seen")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seen: dict[int, Event] = {}
+
+
+class Fanout:
+    """Who gets what. Every method runs to its end within one turn of the loop."""
+
+    def __init__(self, outbox: Outbox, metrics: EdgeMetrics, on_missing: Callable[[Room], None]) -> None:
+        self.rooms: dict[int, Room] = {}
+        self.users: dict[int, User] = {}
+        self._outbox = outbox
+        self._metrics = metrics
+        self._on_missing = on_missing
+        self._moved: list[Room] = []
+        self._opening: dict[int, _Watch] = {}
+
+    # ---- events -----------------------------------------------------------------------------
+
+    def deliver(self, events: Iterable[Event]) -> None:
+        """Takes events in and sends what is due, one write a peer."""
+        for event in events:
+            self.take(event)
+        self.finish()
+
+    def take(self, event: Event) -> None:
+        """Takes one event in; `finish` sends."""
+        if event.joined or event.left:
+            self._note_for_opening(event)
+        room = self.rooms.get(event.room_id)
+        if room is None:
+            if not any(user_id in self.users for user_id in event.joined):
+                return
+            room = self.rooms[event.room_id] = Room(event.room_id, event.sequence - 1)
+        for ready in room.log.accept(event):
+            self._apply(room, ready)
+        if room.log.missing:
+            self._on_missing(room)
+
+    def finish(self) -> None:
+        """Hands what has moved to the peers and writes it."""
+        moved, self._moved = self._moved, []
+        for room in moved:
+            self.settle(room)
+        self._outbox.flush()
+
+    def settle(self, room: Room) -> None:
+        """Puts the run of a room into the outbox of its live peers; all of one wire share the bytes."""
+        run, room.run = room.run, []
+        if not run:
+            return
+        joined: list[bytes | None] = [None, None]
+        put = self._outbox.put
+        for peer in room.live:
+            wire = peer.wire
+            if wire is Wire.STREAM:
+                for event in run:
+                    put(peer, event.frame(wire))
+                continue
+            frames = joined[wire]
+            if frames is None:
+                frames = joined[wire] = (
+                    run[0].frame(wire) if len(run) == 1 else b"".join([event.frame(wire) for event in run])
+                )
+            put(peer, frames)
+        self._metrics.delivered(len(run) * len(room.live))
+
+    def _apply(self, room: Room, event: Event) -> None:
+        for user_id in event.joined:
+            self._join(room, user_id, event.sequence)
+        if not room.run:
+            self._moved.append(room)
+        room.run.append(event)
+        for user_id in event.left:
+            self._part(room, user_id, event.sequence)
+        if room.waiting:
+            self._promote(room)
+
+    def _promote(self, room: Room) -> None:
+        arrived = [peer for peer, replay in room.waiting.items() if replay.cursor == room.log.head]
+        if arrived:
+            self.settle(room)
+            for peer in arrived:
+                self._go_live(room, peer)
+
+    def _go_live(self, room: Room, peer: Peer) -> None:
+        replay = room.waiting.pop(peer, None)
+        if replay is None or replay.until is None:
+            room.live.add(peer)
+
+    def _join(self, room: Room, user_id: int, sequence: int) -> None:
+        user = self.users.get(user_id)
+        if user is None or user.rooms.get(room.room_id, 0) >= sequence:
+            return
+        self.settle(room)
+        if room.room_id not in user.rooms:
+            room.users += 1
+        user.rooms[room.room_id] = sequence
+        for peer in user.peers:
+            replay = room.waiting.get(peer)
+            if replay is None:
+                room.live.add(peer)
+            else:
+                replay.until = None
+
+    def _part(self, room: Room, user_id: int, sequence: int) -> None:
+        user = self.users.get(user_id)
+        if user is None or user.rooms.get(room.room_id, sequence) >= sequence:
+            return
+        self.settle(room)
+        for peer in user.peers:
+            room.live.discard(peer)
+            replay = room.waiting.get(peer)
+            if replay is not None:
+                replay.until = sequence
+        self.forget(user, room.room_id)
+
+    def forget(self, user: User, room_id: int) -> None:
+        """Ends a user's room; the room goes with its last user."""
+        if user.rooms.pop(room_id, None) is None:
+            return
+        room = self.rooms[room_id]
+        room.users -= 1
+        room.live -= user.peers
+        if room.users == 0:
+            del self.rooms[room_id]
+
+    # ---- peers ------------------------------------------------------------------------------
+
+    def expect(self, user_id: int) -> None:
+        """Remembers the comings and goings of a user whose rooms are being asked for."""
+        watch = self._opening.setdefault(user_id, _Watch())
+        watch.count += 1
+
+    def recall(self, user_id: int) -> Sequence[Event]:
+        """Ends one `expect`: what came by since, the last coming or going for each room."""
+        watch = self._opening[user_id]
+        watch.count -= 1
+        if watch.count == 0:
+            del self._opening[user_id]
+        return tuple(watch.seen.values())
+
+    def _note_for_opening(self, event: Event) -> None:
+        if self._opening:
+            for user_id in (*event.joined, *event.left):
+                watch = self._opening.get(user_id)
+                if watch is not None:
+                    watch.seen[event.room_id] = event
+
+    def enter(self, user_id: int, peer: Peer) -> User:
+        """Makes a peer one of its user's."""
+        user = self.users.get(user_id)
+        if user is None:
+            user = self.users[user_id] = User(user_id)
+        user.peers.add(peer)
+        peer.user = user
+        return user
+
+    def enter_room(self, user: User, room_id: int, head: int, joined_sequence: int) -> Room:
+        """Notes a membership and that the room has this head."""
+        room = self.rooms.get(room_id)
+        if room is None:
+            room = self.rooms[room_id] = Room(room_id, head)
+        if room_id not in user.rooms:
+            room.users += 1
+        user.rooms[room_id] = max(joined_sequence, user.rooms.get(room_id, 0))
+        if room.log.observe(head):
+            self._on_missing(room)
+        return room
+
+    def watch(self, room: Room, peer: Peer, cursor: int) -> bool:
+        """Puts a peer behind a cursor; True when that is the head, so that it is live."""
+        if cursor == room.log.head:
+            self.settle(room)
+            self._go_live(room, peer)
+            return True
+        if peer in room.waiting:
+            room.waiting[peer].cursor = cursor
+        else:
+            room.waiting[peer] = Replay(cursor)
+        return False
+
+    def leave(self, peer: Peer) -> None:
+        """Takes a peer out of everything."""
+        user = peer.user
+        if user is None:
+            return
+        peer.user = None
+        user.peers.discard(peer)
+        for room_id in user.rooms:
+            room = self.rooms[room_id]
+            room.live.discard(peer)
+            room.waiting.pop(peer, None)
+        if not user.peers:
+            del self.users[user.user_id]
+            for room_id in tuple(user.rooms):
+                self.forget(user, room_id)

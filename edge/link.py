@@ -1,0 +1,300 @@
+"""The link: one bidi stream to one chat instance for all connections of this process.
+
+Nothing on it is the only copy: when it breaks, the edge attaches to another instance, opens its
+connections again with their tokens and sends again what was not answered, under the same tags and
+request ids, which is safe because a request id happens once (I2).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import grpc.aio
+from polychat.chat.v1.messaging_service_pb2 import SendMessageRequest, SendMessageResponse
+from polychat.internal.link.v1 import link_service_pb2 as pb
+from polychat.internal.link.v1.link_service_pb2_grpc import LinkServiceStub
+from polychat.internal.log.v1.record_pb2 import RoomSignal
+
+from chassis import logs
+from chassis.caller import Metadata
+from chassis.errors import Code, Failure, OutcomeUnknown, Overloaded, RemoteFailure
+from discovery import Instance
+from edge.metrics import EdgeMetrics
+from edge.pacing import Pacer
+from edge.ports import InstanceClient
+
+MAX_UNANSWERED = 10_000
+"""Sends of this process that wait for an outcome; past it they are refused."""
+SEND_SECONDS = 5.0
+"""From a send's arrival to OUTCOME_UNKNOWN."""
+MAX_SIGNALS = 1_000
+"""Signals that wait to leave; past it they are dropped, being signals."""
+FRAME_BYTES = 512 * 1024
+"""A message on the link stays far below gRPC's limit of 4 MiB."""
+CONNECT_SECONDS = 5.0
+BACKOFF_SECONDS = (0.1, 5.0)
+SETTLED_SECONDS = 10.0
+"""A stream that stood this long starts the backoff again from its beginning."""
+
+log = logs.get("edge")
+
+OnOutcome = Callable[[SendMessageResponse | Failure], None]
+Call = grpc.aio.StreamStreamCall[pb.AttachRequest, pb.AttachResponse]
+
+
+class LinkReceiver(Protocol):
+    """What is done with what comes down."""
+
+    def link_received(self, response: pb.AttachResponse) -> None:
+        """Everything of a message but the outcomes of sends."""
+        ...
+
+
+@dataclass(slots=True)
+class _Unanswered:
+    send: pb.Send
+    on_outcome: OnOutcome
+    deadline: float
+
+
+@dataclass(slots=True)
+class _Staged:
+    """What leaves with the next message."""
+
+    open: dict[int, str] = field(default_factory=dict)
+    closed: list[int] = field(default_factory=list)
+    refresh: dict[int, str] = field(default_factory=dict)
+    sends: dict[int, pb.Send] = field(default_factory=dict)
+    signals: list[pb.ConnectionSignal] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.open or self.closed or self.refresh or self.sends or self.signals)
+
+
+class Link:
+    """Holds what chat has to know, and keeps one chat instance knowing it."""
+
+    def __init__(
+        self,
+        instance: str,
+        chat: InstanceClient,
+        metadata: Metadata,
+        receiver: LinkReceiver,
+        metrics: EdgeMetrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self.attached_to: str | None = None
+        """The chat instance whose stream stands, or None."""
+        self._instance = instance
+        self._chat = chat
+        self._metadata = metadata
+        self._receiver = receiver
+        self._metrics = metrics
+        self._clock = clock
+        self._connections: dict[int, str] = {}
+        self._unanswered: dict[int, _Unanswered] = {}
+        self._next_tag = 1
+        self._staged = _Staged()
+        self._wake = asyncio.Event()
+        self._pacer = Pacer()
+        self._leaving = False
+        self._streaming = False
+        """A stream is there to write to: what is only of use to its other end may be staged."""
+
+    # ---- what the edge says -------------------------------------------------------------------
+
+    def open(self, connection_id: int, token: str) -> None:
+        """Announces a connection; `ConnectionOpened` comes for it."""
+        self._connections[connection_id] = token
+        self._staged.open[connection_id] = token
+        self._stage()
+
+    def close(self, connection_id: int) -> None:
+        """Takes a connection back. Sends that are under way go on."""
+        if self._connections.pop(connection_id, None) is None:
+            return
+        self._staged.refresh.pop(connection_id, None)
+        if self._staged.open.pop(connection_id, None) is None and self._streaming:
+            self._staged.closed.append(connection_id)
+            self._stage()
+
+    def refresh(self, connection_id: int, token: str) -> None:
+        """Gives a connection's new token."""
+        self._connections[connection_id] = token
+        self._staged.refresh[connection_id] = token
+        self._stage()
+
+    def send(self, connection_id: int, request: SendMessageRequest, on_outcome: OnOutcome) -> None:
+        """Sends a message; `on_outcome` is called once. Raises Overloaded."""
+        if len(self._unanswered) >= MAX_UNANSWERED:
+            raise Overloaded(retry_after=1.0)
+        tag = self._next_tag
+        self._next_tag += 1
+        send = pb.Send(connection_id=connection_id, tag=tag, request=request)
+        self._unanswered[tag] = _Unanswered(send, on_outcome, self._clock() + SEND_SECONDS)
+        self._staged.sends[tag] = send
+        self._stage()
+
+    def signal(self, connection_id: int, signal: RoomSignal) -> None:
+        """Passes a signal on, or drops it when nobody is there."""
+        if self.attached_to is not None and len(self._staged.signals) < MAX_SIGNALS:
+            self._staged.signals.append(pb.ConnectionSignal(connection_id=connection_id, signal=signal))
+            self._stage()
+
+    def expire(self) -> None:
+        """Answers sends whose time is over with OUTCOME_UNKNOWN. Called a few times a second."""
+        now = self._clock()
+        late = []
+        for tag, unanswered in self._unanswered.items():
+            if unanswered.deadline > now:
+                break
+            late.append(tag)
+        for tag in late:
+            self._answer(tag, OutcomeUnknown())
+
+    def _stage(self) -> None:
+        self._pacer.note(self._clock())
+        self._wake.set()
+
+    def _answer(self, tag: int, result: SendMessageResponse | Failure) -> None:
+        unanswered = self._unanswered.pop(tag, None)
+        self._staged.sends.pop(tag, None)
+        if unanswered is not None:
+            unanswered.on_outcome(result)
+
+    # ---- the stream -----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Stays attached for ever; ends by cancellation only."""
+        backoff, longest = BACKOFF_SECONDS
+        last: str | None = None
+        while True:
+            instance = self._choose(last)
+            started = self._clock()
+            if instance is not None:
+                last = instance.name
+                await self._attach(instance)
+            settled = self._leaving or self._clock() - started >= SETTLED_SECONDS
+            if instance is not None and settled:
+                backoff = BACKOFF_SECONDS[0]
+            if instance is None or not self._leaving:
+                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 — spreads retries
+                backoff = min(backoff * 2, longest)
+
+    def _choose(self, last: str | None) -> Instance | None:
+        instances = self._chat.instances()
+        others = [instance for instance in instances if instance.name != last]
+        return random.choice(others or instances) if instances else None  # noqa: S311 — spreads load
+
+    async def _attach(self, instance: Instance) -> None:
+        channel = self._chat.connect(instance)
+        self._leaving = False
+        try:
+            call: Call = LinkServiceStub(channel).Attach(metadata=self._metadata)
+            self._begin()
+            await asyncio.wait_for(call.write(self._compose(first=True)), CONNECT_SECONDS)
+            self.attached_to = instance.name
+            self._metrics.link(True)
+            log.info("link_attached", chat=instance.name, connections=len(self._connections))
+            await self._converse(call)
+            log.info("link_left", chat=instance.name, draining=self._leaving)
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError, TimeoutError) as error:
+            why = error.details() if isinstance(error, grpc.aio.AioRpcError) else repr(error)
+            log.warning("link_broken", chat=instance.name, why=why)
+        finally:
+            self._streaming = False
+            self.attached_to = None
+            self._metrics.link(False)
+            await channel.close()
+
+    def _begin(self) -> None:
+        """Everything is to be said again."""
+        self._staged = _Staged(
+            open=dict(self._connections),
+            sends={tag: unanswered.send for tag, unanswered in self._unanswered.items()},
+        )
+        self._streaming = True
+        self._wake.set()
+
+    async def _converse(self, call: Call) -> None:
+        writer = asyncio.create_task(self._write(call))
+        reader = asyncio.create_task(self._read(call))
+        try:
+            done, _ = await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            writer.cancel()
+            reader.cancel()
+            await asyncio.gather(writer, reader, return_exceptions=True)
+            call.cancel()
+
+    async def _write(self, call: Call) -> None:
+        while True:
+            await self._wake.wait()
+            pause = self._pacer.wait(self._clock())
+            if pause > 0:
+                await asyncio.sleep(pause)
+            if not self._staged:
+                self._wake.clear()
+                continue
+            request = self._compose()
+            self._pacer.sent(self._clock())
+            self._metrics.link_frame("up")
+            await call.write(request)
+
+    def _compose(self, *, first: bool = False) -> pb.AttachRequest:
+        """The next message: everything staged, sends and tokens as far as they fit."""
+        staged = self._staged
+        request = pb.AttachRequest(edge_instance=self._instance if first else "")
+        room = FRAME_BYTES
+        for source, target in ((staged.open, request.open), (staged.refresh, request.refresh)):
+            while source and room > 0:
+                connection_id = next(iter(source))
+                token = source.pop(connection_id)
+                target.add(connection_id=connection_id, access_token=token)
+                room -= len(token) + 16
+        request.closed_connection_ids.extend(staged.closed)
+        staged.closed.clear()
+        while staged.sends and room > 0 and not staged.open:
+            send = staged.sends.pop(next(iter(staged.sends)))
+            request.sends.append(send)
+            room -= send.ByteSize()
+        request.signals.extend(staged.signals)
+        staged.signals.clear()
+        return request
+
+    async def _read(self, call: Call) -> None:
+        while True:
+            response = await call.read()
+            if response is grpc.aio.EOF:
+                return
+            assert isinstance(response, pb.AttachResponse)  # noqa: S101 — narrows the library's union
+            self._metrics.link_frame("down")
+            if response.draining and self._others_than_present():
+                self._leaving = True
+            for outcome in response.outcomes:
+                self._answer(outcome.tag, _result(outcome))
+            self._receiver.link_received(response)
+            if self._leaving:
+                return
+
+    def _others_than_present(self) -> bool:
+        return any(instance.name != self.attached_to for instance in self._chat.instances())
+
+
+def failure_of(failure: pb.Failure) -> Failure:
+    """A failure as chat told it."""
+    code = Code(failure.code) if failure.code in Code.__members__ else Code.INTERNAL
+    after = failure.retry_after_millis / 1000 if failure.retry_after_millis else None
+    return RemoteFailure(
+        code, failure.reason, failure.message, retry_after=after, metadata=dict(failure.metadata)
+    )
+
+
+def _result(outcome: pb.SendOutcome) -> SendMessageResponse | Failure:
+    return outcome.sent if outcome.HasField("sent") else failure_of(outcome.failure)

@@ -1,0 +1,149 @@
+"""One connected client, as the rest of the edge sees it, whatever wire it came on.
+
+Nothing is written at once: frames gather in the `Outbox` until the tick ends and leave in one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from polychat.chat.v1.messaging_service_pb2 import SendMessageResponse
+from polychat.edge.v1.server_frame_pb2 import ServerFrame
+
+from chassis.errors import Failure
+from edge.protocol import server_frames
+from edge.protocol.codes import CloseCode
+from edge.protocol.connection import Connection
+from edge.protocol.events import Wire
+from edge.protocol.framing import binary_frame, text_frame
+
+if TYPE_CHECKING:
+    from edge.fanout import User
+
+
+class Outbox:
+    """Gathers the frames of a tick; `flush` writes once for each peer that has some."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._due: list[Peer] = []
+
+    def put(self, peer: Peer, frames: bytes) -> None:
+        """Adds frames for a peer; they leave when the loop turns, or at the next `flush`."""
+        if not self._due:
+            self._loop.call_soon(self.flush)
+        pending = peer.pending
+        if pending is None:
+            peer.pending = [frames]
+            self._due.append(peer)
+        else:
+            pending.append(frames)
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Does this when the loop turns."""
+        self._loop.call_soon(work)
+
+    def flush(self) -> None:
+        """Writes everything that is due."""
+        due, self._due = self._due, []
+        for peer in due:
+            pending, peer.pending = peer.pending, None
+            if pending is not None:
+                peer.transmit(pending)
+
+
+class Peer(ABC):
+    """A connection with its way out."""
+
+    __slots__ = (
+        "address",
+        "alarm",
+        "allowance",
+        "allowance_time",
+        "connection",
+        "held",
+        "outbox",
+        "pending",
+        "user",
+        "wire",
+    )
+
+    def __init__(self, connection: Connection, wire: Wire, outbox: Outbox, address: str) -> None:
+        self.connection = connection
+        self.wire = wire
+        self.outbox = outbox
+        self.address = address
+        self.pending: list[bytes] | None = None
+        self.user: User | None = None
+        self.held: list[bytes] | None = None
+        """Frames that were read and not handled yet."""
+        self.alarm = 0
+        """The wheel's tick at which this peer is looked at next; 0: none."""
+        self.allowance = 0.0
+        """Frames it may send at once, as of `allowance_time`."""
+        self.allowance_time = 0.0
+
+    def send(self, frame: ServerFrame) -> None:
+        """Sends any frame."""
+        self.put(server_frames.frame_json(frame) if self.wire is Wire.JSON else frame.SerializeToString())
+
+    def send_error(self, request_id: int, failure: Failure) -> None:
+        """Sends an `error`, the reply to a request or, with id 0, the reason of a close."""
+        if self.wire is Wire.JSON:
+            self.put(server_frames.error_json(request_id, failure))
+        else:
+            self.send(ServerFrame(id=request_id, error=server_frames.error_message(failure)))
+
+    def send_sent(self, request_id: int, sent: SendMessageResponse) -> None:
+        """Sends the reply to a `send`."""
+        if self.wire is Wire.JSON:
+            self.put(server_frames.sent_json(request_id, sent))
+        else:
+            self.put(ServerFrame(id=request_id, sent=sent).SerializeToString())
+
+    def send_result(self, request_id: int, reply: bytes) -> None:
+        """Sends the reply to a `call`: JSON text on the JSON wire, else a serialized message."""
+        if self.wire is Wire.JSON:
+            self.put(server_frames.result_json(request_id, reply))
+        else:
+            self.put(ServerFrame(id=request_id, result_message=reply).SerializeToString())
+
+    def put(self, payload: bytes) -> None:
+        """Sends one encoded frame."""
+        self.outbox.put(self, _FRAME[self.wire](payload))
+
+    @property
+    @abstractmethod
+    def slow(self) -> bool:
+        """The peer takes less than it is sent: ephemera are dropped."""
+
+    @property
+    @abstractmethod
+    def unsent(self) -> int:
+        """Bytes that wait to be taken by the peer."""
+
+    @abstractmethod
+    def transmit(self, chunks: list[bytes]) -> None:
+        """Writes what a tick gathered, in one go."""
+
+    @abstractmethod
+    async def drained(self) -> None:
+        """Returns when the peer is not slow any more, or gone."""
+
+    @abstractmethod
+    def resume_reading(self) -> None:
+        """Handles what was held and reads on, as far as the connection allows."""
+
+    @abstractmethod
+    def shut(self, code: CloseCode, reason: str) -> None:
+        """Closes the wire after what is pending."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Cuts the wire."""
+
+
+_FRAME = (text_frame, binary_frame, lambda payload: payload)

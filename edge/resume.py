@@ -1,0 +1,180 @@
+"""Bringing a peer from its cursor to the head of a room: from the ring, from message, or by a `gap`.
+
+While it is behind, the peer is not live in the room; it becomes so in the same turn of the loop in
+which its cursor reaches the head, so nothing is missing and nothing comes twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from polychat.edge.v1.server_frame_pb2 import Gap, ServerFrame, Skip
+from polychat.internal.log.v1 import log_read_service_pb2 as pb
+
+from chassis import logs
+from chassis.errors import BackendUnavailable
+from edge.fanout import Fanout, Replay, Room
+from edge.holes import event_of
+from edge.log_reader import RANGES, LogReader
+from edge.metrics import EdgeMetrics
+from edge.peer import Peer
+from edge.protocol.catch_up import Resume, plan
+from edge.protocol.connection import Phase
+from edge.protocol.limits import REPLAY_CONNECTION, REPLAY_ROOM
+
+PAUSE_SECONDS = 0.5
+MAX_ATTEMPTS = 20
+"""Reads that bring nothing before the client is told to fetch for itself."""
+
+log = logs.get("edge")
+
+
+class Resumer:
+    """Replays to peers; at most one task a peer, and only while it is behind."""
+
+    def __init__(
+        self, fanout: Fanout, reader: LogReader, tasks: asyncio.TaskGroup, metrics: EdgeMetrics
+    ) -> None:
+        self._fanout = fanout
+        self._reader = reader
+        self._tasks = tasks
+        self._metrics = metrics
+        self._behind: dict[Peer, dict[int, Room]] = {}
+
+    def resume(self, peer: Peer, rooms: list[tuple[Room, int, int | None]]) -> None:
+        """Begins every room of a new connection: (room, head told in `welcome`, cursor or None)."""
+        budget = REPLAY_CONNECTION
+        for room, head, cursor in rooms:
+            way = plan(cursor, head, budget)
+            if cursor is None or way is Resume.LIVE:
+                self.bring(peer, room, head)
+            elif way is Resume.REPLAY:
+                budget -= head - cursor
+                self.bring(peer, room, cursor)
+            else:
+                reset = way is Resume.RESET
+                self._gap(peer, room, 1 if reset else cursor + 1, head, reset=reset)
+                self.bring(peer, room, head)
+            if cursor is not None:
+                self._metrics.resumed("full" if way is Resume.LIVE else way.value)
+
+    def bring(self, peer: Peer, room: Room, cursor: int) -> None:
+        """Sends what follows the cursor, and then what happens."""
+        if self._fanout.watch(room, peer, cursor) or cursor > room.log.head:
+            return
+        if not self._from_ring(peer, room, room.waiting[peer]):
+            behind = self._behind.get(peer)
+            if behind is None:
+                self._behind[peer] = {room.room_id: room}
+                self._tasks.create_task(self._replay(peer))
+            else:
+                behind[room.room_id] = room
+
+    def _from_ring(self, peer: Peer, room: Room, replay: Replay) -> bool:
+        user = peer.user
+        if user is None or replay.until is not None or user.rooms.get(room.room_id, 0) > replay.cursor + 1:
+            return False
+        tail = room.log.since(replay.cursor)
+        if tail is None:
+            return False
+        for event in tail:
+            peer.outbox.put(peer, event.frame(peer.wire))
+        self._metrics.delivered(len(tail))
+        self._fanout.watch(room, peer, room.log.head)
+        return True
+
+    async def _replay(self, peer: Peer) -> None:
+        behind = self._behind[peer]
+        attempts = 0
+        try:
+            while behind and peer.connection.phase is Phase.OPEN:
+                batch = list(behind.values())[:RANGES]
+                progress = await self._step(peer, batch)
+                attempts = 0 if progress else attempts + 1
+                if attempts >= MAX_ATTEMPTS:
+                    self._hand_over(peer, batch)
+                elif not progress:
+                    await asyncio.sleep(PAUSE_SECONDS)
+                await peer.drained()
+        finally:
+            del self._behind[peer]
+
+    async def _step(self, peer: Peer, batch: list[Room]) -> bool:
+        ranges = []
+        for room in batch:
+            replay = room.waiting.get(peer)
+            ranges.append(
+                pb.LogRange(
+                    room_id=room.room_id,
+                    after_sequence=replay.cursor if replay else room.log.head,
+                    limit=REPLAY_ROOM,
+                    user_id=peer.connection.user_id,
+                )
+            )
+        try:
+            stretches = await self._reader.read(ranges)
+        except BackendUnavailable as error:
+            log.warning("replay_waits", rooms=len(batch), why=error.message)
+            return False
+        if peer.connection.phase is not Phase.OPEN:
+            return True
+        moved = [self._advance(peer, room, stretch) for room, stretch in zip(batch, stretches, strict=True)]
+        return any(moved)
+
+    def _advance(self, peer: Peer, room: Room, stretch: pb.LogStretch) -> bool:
+        replay = room.waiting.get(peer)
+        behind = self._behind[peer]
+        if replay is None:
+            behind.pop(room.room_id, None)
+            return True
+        before = replay.cursor
+        for entry in stretch.entries:
+            if replay.until is not None and entry.sequence > replay.until:
+                break
+            if entry.to_sequence > replay.cursor:
+                self._send_entry(peer, room, replay, entry)
+        if self._arrived(peer, room, replay):
+            behind.pop(room.room_id, None)
+            return True
+        return replay.cursor > before
+
+    def _send_entry(self, peer: Peer, room: Room, replay: Replay, entry: pb.LogEntry) -> None:
+        if entry.HasField("event"):
+            peer.outbox.put(peer, event_of(entry.event).frame(peer.wire))
+            self._metrics.delivered(1)
+        else:
+            first = max(entry.sequence, replay.cursor + 1)
+            peer.send(
+                ServerFrame(
+                    skip=Skip(room_id=room.room_id, from_sequence=first, to_sequence=entry.to_sequence)
+                )
+            )
+        replay.cursor = entry.to_sequence
+
+    def _arrived(self, peer: Peer, room: Room, replay: Replay) -> bool:
+        if replay.until is not None:
+            if replay.cursor < replay.until:
+                return False
+            room.waiting.pop(peer, None)
+            return True
+        if replay.cursor >= room.log.head:
+            self._fanout.watch(room, peer, replay.cursor)
+            return True
+        return self._from_ring(peer, room, replay)
+
+    def _hand_over(self, peer: Peer, batch: list[Room]) -> None:
+        for room in batch:
+            self._behind[peer].pop(room.room_id, None)
+            replay = room.waiting.get(peer)
+            if replay is None:
+                continue
+            if replay.until is not None:
+                room.waiting.pop(peer)
+                continue
+            head = max(room.log.head, replay.cursor)
+            self._gap(peer, room, replay.cursor + 1, head, reset=False)
+            self._fanout.watch(room, peer, head)
+
+    def _gap(self, peer: Peer, room: Room, first: int, head: int, *, reset: bool) -> None:
+        gap = Gap(room_id=room.room_id, from_sequence=first, head_sequence=head, reset=reset)
+        peer.send(ServerFrame(gap=gap))

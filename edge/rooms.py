@@ -1,0 +1,169 @@
+"""What a connection gets of its rooms: `welcome`, replays, events, signals; kept right over a new link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from polychat.edge.v1.client_frame_pb2 import Hello
+from polychat.edge.v1.server_frame_pb2 import RoomState, ServerFrame, Welcome
+from polychat.edge.v1.signal_pb2 import TypingSignal
+from polychat.internal.link.v1.link_service_pb2 import AttachResponse, ConnectionOpened
+from polychat.internal.log.v1.log_read_service_pb2 import UserRoom
+from polychat.internal.log.v1.record_pb2 import RoomSignal
+from polychat.message.v1.receipt_pb2 import Receipt
+
+from edge.config import EdgeSettings
+from edge.fanout import Fanout, Room, User
+from edge.holes import Mender, event_of
+from edge.peer import Outbox, Peer
+from edge.protocol.events import Event, Wire
+from edge.protocol.framing import binary_frame, text_frame
+from edge.protocol.limits import FRAME_BYTES, HELLO_ROOMS, IN_FLIGHT, TEXT_BYTES
+from edge.protocol.server_frames import receipt_json, typing_json
+from edge.resume import Resumer
+
+
+class Rooms:
+    """Between what the link says and what peers get."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        fanout: Fanout,
+        mender: Mender,
+        resumer: Resumer,
+        outbox: Outbox,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._fanout = fanout
+        self._mender = mender
+        self._resumer = resumer
+        self._outbox = outbox
+        self._clock = clock
+        self.expect = fanout.expect
+        self.recall = fanout.recall
+        self.leave = fanout.leave
+        self.flush = outbox.flush
+
+    def deliver(self, response: AttachResponse) -> None:
+        """Events, then heads to compare with, then signals."""
+        for record in response.events:
+            self._fanout.take(event_of(record))
+        for head in response.heads:
+            room = self._fanout.rooms.get(head.room_id)
+            if room is not None and room.log.observe(head.head_sequence):
+                self._mender.want(room)
+        self._fanout.finish()
+        for signal in response.signals:
+            self._signal(signal)
+
+    # ---- opening --------------------------------------------------------------------------------
+
+    def welcome(
+        self, peer: Peer, request_id: int, hello: Hello, opened: ConnectionOpened, passed: Sequence[Event]
+    ) -> None:
+        """Makes a peer a member of its rooms, says `welcome`, and begins what it missed."""
+        user = self._fanout.enter(opened.user_id, peer)
+        rooms = self._corrected(user, opened, passed)
+        cursors = {cursor.room_id: cursor.sequence for cursor in hello.rooms}
+        welcome = self._welcome(peer, opened)
+        begun = []
+        for entry in rooms:
+            room = self._fanout.enter_room(user, entry.room_id, entry.head_sequence, entry.joined_sequence)
+            head = max(entry.head_sequence, room.log.head)
+            begun.append((room, head, cursors.get(entry.room_id)))
+            if len(welcome.rooms) < HELLO_ROOMS:
+                welcome.rooms.append(_state(entry, head))
+            else:
+                welcome.rooms_truncated = True
+        peer.send(ServerFrame(id=request_id, welcome=welcome))
+        self._resumer.resume(peer, begun)
+        for entry in rooms:
+            self._bring_missing(user, self._fanout.rooms[entry.room_id], max(0, entry.joined_sequence - 1))
+        for event in passed:
+            self._begin_joined(user, event)
+        if opened.rooms_truncated:
+            for room_id in user.rooms:
+                room = self._fanout.rooms[room_id]
+                self._bring_missing(user, room, room.log.head)
+
+    def _corrected(self, user: User, opened: ConnectionOpened, passed: Sequence[Event]) -> list[UserRoom]:
+        """The rooms as read by chat, less those that were left while it was reading."""
+        left = {event.room_id: event.sequence for event in passed if user.user_id in event.left}
+        return [room for room in opened.rooms if left.get(room.room_id, 0) < max(1, room.joined_sequence)]
+
+    def _begin_joined(self, user: User, event: Event) -> None:
+        """A room that was joined while chat was reading begins with its `memberJoined`."""
+        if user.user_id in event.joined:
+            room = self._fanout.enter_room(user, event.room_id, event.sequence, event.sequence)
+            self._bring_missing(user, room, event.sequence - 1)
+
+    def _bring_missing(self, user: User, room: Room, cursor: int) -> None:
+        """Begins a room for those of the user's peers that do not have it yet."""
+        for peer in user.peers:
+            if peer not in room.live and peer not in room.waiting:
+                self._resumer.bring(peer, room, cursor)
+
+    def _welcome(self, peer: Peer, opened: ConnectionOpened) -> Welcome:
+        welcome = Welcome(
+            connection_id=str(peer.connection.connection_id),
+            user_id=opened.user_id,
+            rooms_truncated=opened.rooms_truncated,
+        )
+        welcome.server_time.FromMilliseconds(int(self._clock() * 1000))
+        welcome.heartbeat.FromMilliseconds(int(self._settings.heartbeat_seconds * 1000))
+        welcome.limits.frame_bytes = FRAME_BYTES
+        welcome.limits.text_bytes = TEXT_BYTES
+        welcome.limits.in_flight = IN_FLIGHT
+        return welcome
+
+    # ---- a new link -----------------------------------------------------------------------------
+
+    def compare(self, peer: Peer, opened: ConnectionOpened) -> None:
+        """An open connection is known to a new chat instance: its rooms may have moved meanwhile."""
+        user = peer.user
+        if user is None:
+            return
+        for entry in opened.rooms:
+            self._compare_room(user, entry)
+        if not opened.rooms_truncated:
+            listed = {entry.room_id for entry in opened.rooms}
+            for room_id in user.rooms.keys() - listed:
+                self._mender.check(self._fanout.rooms[room_id])
+
+    def _compare_room(self, user: User, entry: UserRoom) -> None:
+        before = max(0, entry.joined_sequence - 1)
+        room = self._fanout.rooms.get(entry.room_id)
+        if room is None or (entry.room_id not in user.rooms and room.log.head > before):
+            room = self._fanout.enter_room(user, entry.room_id, before, entry.joined_sequence)
+            self._bring_missing(user, room, before)
+        if room.log.observe(entry.head_sequence):
+            self._mender.want(room)
+
+    # ---- signals --------------------------------------------------------------------------------
+
+    def _signal(self, signal: RoomSignal) -> None:
+        room = self._fanout.rooms.get(signal.room_id)
+        if room is None:
+            return
+        typing = signal.WhichOneof("body") == "typing"
+        if typing:
+            body = TypingSignal(room_id=signal.room_id, user_id=signal.user_id)
+            frames = (text_frame(typing_json(body)), ServerFrame(typing=body).SerializeToString())
+        else:
+            read = Receipt(room_id=signal.room_id, user_id=signal.user_id, read_sequence=signal.read_sequence)
+            frames = (text_frame(receipt_json(read)), ServerFrame(receipt=read).SerializeToString())
+        by_wire = {Wire.JSON: frames[0], Wire.BINARY: binary_frame(frames[1]), Wire.STREAM: frames[1]}
+        for peer in room.live:
+            if not peer.slow and not (typing and peer.connection.user_id == signal.user_id):
+                self._outbox.put(peer, by_wire[peer.wire])
+
+
+def _state(entry: UserRoom, head: int) -> RoomState:
+    return RoomState(
+        room_id=entry.room_id,
+        head_sequence=head,
+        read_sequence=entry.read_sequence,
+        unread_count=entry.unread_count,
+    )

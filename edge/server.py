@@ -1,0 +1,310 @@
+"""WebSockets on the loop's own transports: `websockets` parses, we write.
+
+Handshake, frames in, control frames and the closing handshake are `ServerProtocol`'s (Sans-I/O).
+Frames out are encoded once and written straight to the transport; `pause_writing` tells when a peer
+is slow, so that the hot path checks nothing. No task, queue or timer for each connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Protocol, cast
+
+from polychat.edge.v1.server_frame_pb2 import ServerFrame
+from websockets.frames import CloseCode as RfcCloseCode
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from edge.peer import Outbox, Peer
+from edge.protocol import server_frames
+from edge.protocol.codes import CloseCode
+from edge.protocol.connection import Connection
+from edge.protocol.errors import FrameInvalid, FrameTooLarge
+from edge.protocol.events import Wire
+from edge.protocol.framing import binary_frame, text_frame
+
+NO_CLOSE_FRAME = 1006
+SUBPROTOCOLS = {"polychat.v1.json": Wire.JSON, "polychat.v1.proto": Wire.BINARY}
+
+
+class Application(Protocol):
+    """What happens on the connections."""
+
+    def connected(self, peer: Peer) -> None:
+        """The handshake is done."""
+
+    def receive(self, peer: Peer, data: bytes) -> None:
+        """A whole message of the agreed kind came in."""
+
+    def refuse(self, peer: Peer, failure: FrameInvalid) -> None:
+        """A message came in that is not of the agreed kind."""
+
+    def too_slow(self, peer: Peer) -> None:
+        """The peer's unsent bytes passed the bound."""
+
+    def closed(self, peer: Peer, code: int) -> None:
+        """The connection is over."""
+
+
+class Bounds:
+    """What one WebSocket may hold."""
+
+    __slots__ = ("fragments", "message_bytes", "slow", "slow_bytes", "unsent_bytes")
+
+    def __init__(self, message_bytes: int, fragments: int, slow_bytes: int, unsent_bytes: int) -> None:
+        self.message_bytes = message_bytes
+        self.fragments = fragments
+        self.slow_bytes = slow_bytes
+        self.unsent_bytes = unsent_bytes
+        self.slow: dict[WebSocketPeer, tuple[int, float]] = {}
+        """Slow peers with the bytes they had taken when last looked at, and when that was."""
+
+    def stalled(self, now: float, seconds: float) -> list[WebSocketPeer]:
+        """Slow peers that took no byte for this long."""
+        found = []
+        for peer, (taken, since) in tuple(self.slow.items()):
+            if peer.taken != taken:
+                self.slow[peer] = (peer.taken, now)
+            elif now - since >= seconds:
+                found.append(peer)
+        return found
+
+
+class EdgeProtocol(ServerProtocol):
+    """The library's server, with our answer to a message that is too large: an error, then 4201."""
+
+    def fail(self, code: RfcCloseCode | int, reason: str = "") -> None:
+        """See Protocol.fail."""
+        if code == RfcCloseCode.MESSAGE_TOO_BIG and self.state is State.OPEN:
+            failure = FrameTooLarge(limit=str(self.max_message_size))
+            if self.subprotocol == "polychat.v1.proto":
+                error = ServerFrame(error=server_frames.error_message(failure))
+                self.writes.append(binary_frame(error.SerializeToString()))
+            else:
+                self.writes.append(text_frame(server_frames.error_json(0, failure)))
+            code, reason = CloseCode.BAD_FRAME, failure.reason
+        super().fail(code, reason)
+
+    def __init__(self, *, state: State = State.CONNECTING, max_size: int | None = None) -> None:
+        super().__init__(
+            state=state, max_size=max_size, subprotocols=[Subprotocol(name) for name in SUBPROTOCOLS]
+        )
+
+    def select_subprotocol(self, subprotocols: list[Subprotocol]) -> Subprotocol | None:  # type: ignore[override]
+        """The first offered one that we speak."""
+        return next((name for name in subprotocols if name in SUBPROTOCOLS), None)
+
+
+class WebSocketPeer(Peer, asyncio.Protocol):
+    """One WebSocket."""
+
+    __slots__ = (
+        "_added",
+        "_application",
+        "_bounds",
+        "_fragments",
+        "_protocol",
+        "_reading",
+        "_transport",
+        "_waiter",
+    )
+
+    def __init__(
+        self,
+        connection: Connection,
+        protocol: ServerProtocol,
+        application: Application,
+        outbox: Outbox,
+        bounds: Bounds,
+        address: str,
+    ) -> None:
+        wire = SUBPROTOCOLS.get(protocol.subprotocol or "", Wire.JSON)
+        super().__init__(connection, wire, outbox, address)
+        self._protocol = protocol
+        self._application = application
+        self._bounds = bounds
+        self._transport: asyncio.Transport | None = None
+        self._fragments: list[bytes] | None = None
+        self._reading = True
+        self._waiter: asyncio.Future[None] | None = None
+        self._added = 0
+
+    # ---- transport ------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by whoever did the handshake."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._bounds.slow_bytes)
+        self._application.connected(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        protocol = self._protocol
+        protocol.receive_data(data)
+        for event in protocol.events_received():
+            if isinstance(event, Frame):
+                self._frame(event)
+        self._write_protocol()
+
+    def eof_received(self) -> bool:
+        """The peer's end of the stream."""
+        self._protocol.receive_eof()
+        self._write_protocol()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The transport is gone."""
+        self._transport = None
+        self._bounds.slow.pop(self, None)
+        self._wake()
+        sent, received = self._protocol.close_sent, self._protocol.close_rcvd
+        first = sent if sent is not None and not self._protocol.close_rcvd_then_sent else received
+        self._application.closed(self, first.code if first is not None else NO_CLOSE_FRAME)
+
+    def pause_writing(self) -> None:
+        """The peer takes less than it is sent."""
+        self._added = 0
+        self._bounds.slow[self] = (-1, 0.0)
+        if self.unsent > self._bounds.unsent_bytes:
+            self.outbox.later(self._overflow)
+
+    def resume_writing(self) -> None:
+        """The peer caught up."""
+        self._bounds.slow.pop(self, None)
+        self._wake()
+
+    # ---- in ---------------------------------------------------------------------------------------
+
+    def _frame(self, frame: Frame) -> None:
+        opcode = frame.opcode
+        if opcode is Opcode.TEXT or opcode is Opcode.BINARY:
+            if frame.fin:
+                self._message(opcode, bytes(frame.data))
+            else:
+                self._fragments = [bytes((opcode,)), bytes(frame.data)]
+        elif opcode is Opcode.CONT and self._fragments is not None:
+            self._fragments.append(bytes(frame.data))
+            if frame.fin:
+                first, *rest = self._fragments
+                self._fragments = None
+                self._message(Opcode(first[0]), b"".join(rest))
+            elif len(self._fragments) > self._bounds.fragments:
+                self._fragments = None
+                self._application.refuse(self, FrameInvalid("too many fragments"))
+
+    def _message(self, opcode: Opcode, data: bytes) -> None:
+        if opcode is Opcode.TEXT:
+            try:
+                data.decode()
+            except UnicodeDecodeError as error:
+                self._protocol.fail(RfcCloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
+                return
+        if (opcode is Opcode.TEXT) is (self.wire is Wire.JSON):
+            self._application.receive(self, data)
+            if self.held is not None and self._reading and self._transport is not None:
+                self._reading = False
+                self._transport.pause_reading()
+        else:
+            kind = "text" if opcode is Opcode.TEXT else "binary"
+            self._application.refuse(self, FrameInvalid(f"a {kind} message does not belong to this protocol"))
+
+    def resume_reading(self) -> None:
+        """See Peer."""
+        while self.held and self.connection.readable:
+            self._application.receive(self, self.held.pop(0))
+        if self.held or not self.connection.readable:
+            return
+        self.held = None
+        if not self._reading and self._transport is not None and not self._transport.is_closing():
+            self._reading = True
+            self._transport.resume_reading()
+
+    # ---- out --------------------------------------------------------------------------------------
+
+    def transmit(self, chunks: list[bytes]) -> None:
+        """See Peer."""
+        if self._protocol.state is State.OPEN:
+            self._write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+
+    def _write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        transport.write(data)
+        if self in self._bounds.slow:
+            self._added += len(data)
+            if self.unsent > self._bounds.unsent_bytes:
+                self.outbox.later(self._overflow)
+
+    def _write_protocol(self) -> None:
+        for data in self._protocol.data_to_send():
+            if data:
+                self._write(data)
+            elif self._transport is not None:
+                self._transport.close()
+
+    def _overflow(self) -> None:
+        self._application.too_slow(self)
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    @property
+    def slow(self) -> bool:
+        """See Peer."""
+        return self in self._bounds.slow
+
+    @property
+    def unsent(self) -> int:
+        """See Peer."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    @property
+    def taken(self) -> int:
+        """Grows when the peer takes bytes while it is slow."""
+        return self._added - self.unsent
+
+    async def drained(self) -> None:
+        """See Peer."""
+        while self._transport is not None and self.slow:
+            if self._waiter is None:
+                self._waiter = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._waiter)
+
+    def shut(self, code: CloseCode, reason: str) -> None:
+        """See Peer."""
+        pending, self.pending = self.pending, None
+        if self._protocol.state is State.OPEN:
+            if pending:
+                self._write(b"".join(pending))
+            self._protocol.send_close(code, reason[:100])
+            self._write_protocol()
+            if not self._reading and self._transport is not None:
+                self._reading = True
+                self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """See Peer."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+def upgrade(request: Request, message_bytes: int) -> tuple[bytes, EdgeProtocol | None]:
+    """The answer to an upgrade, and the protocol that goes on from there; None when it was rejected.
+
+    The library parses the handshake and frames with one object; ours was parsed by h11, so one does
+    the handshake and a second one begins open.
+    """
+    handshake = EdgeProtocol()
+    response = handshake.accept(request)
+    if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+        return response.serialize(), None
+    protocol = EdgeProtocol(state=State.OPEN, max_size=message_bytes)
+    protocol.subprotocol = handshake.subprotocol
+    return response.serialize(), protocol

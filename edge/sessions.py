@@ -1,0 +1,362 @@
+"""The life of a connection, on any wire: hello, welcome, frames, alarms, close.
+
+Wires call `connected`, `receive` and `closed`; the link calls `link_received`; one task calls `sweep`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from polychat.edge.v1.client_frame_pb2 import Hello
+from polychat.edge.v1.server_frame_pb2 import Goaway, ServerFrame, TokenExpiring
+from polychat.edge.v1.signal_pb2 import Ping
+from polychat.internal.link.v1 import link_service_pb2 as link_pb
+
+from chassis import logs
+from chassis.caller import Caller
+from chassis.errors import BackendUnavailable, Failure, RateLimited, SessionRevoked, TokenExpired
+from chassis.tokens import TokenVerifier
+from edge.admission import Admission
+from edge.config import EdgeSettings
+from edge.failures import failure_from
+from edge.link import Link, failure_of
+from edge.metrics import EdgeMetrics
+from edge.peer import Peer
+from edge.protocol import shapes
+from edge.protocol.client_frames import Incoming, Refused, decode_binary, decode_json
+from edge.protocol.codes import CloseCode, close_code_for
+from edge.protocol.connection import REQUESTS, Connection, Kind, Phase, Step
+from edge.protocol.errors import FrameTooLarge, HelloRepeated, HelloRequired, HelloTooLate
+from edge.protocol.events import Wire
+from edge.protocol.limits import FRAME_BYTES
+from edge.requests import Requests
+from edge.rooms import Rooms
+from edge.wheel import Wheel
+
+MISSED_HEARTBEATS = 2
+MAX_RATE_STRIKES = 100
+"""Frames over the rate before the connection is closed with 4103."""
+
+log = logs.get("edge")
+
+
+@dataclass(slots=True)
+class Opening:
+    """A hello that waits for chat's answer."""
+
+    peer: Peer
+    request_id: int
+    hello: Hello
+
+
+class Sessions:
+    """All connections of this process."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        verifier: TokenVerifier,
+        rooms: Rooms,
+        admission: Admission,
+        wheel: Wheel,
+        tasks: asyncio.TaskGroup,
+        metrics: EdgeMetrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self.link: Link
+        self.requests: Requests
+        self.by_session: dict[int, set[Peer]] = {}
+        self.peers: dict[int, Peer] = {}
+        self.draining = False
+        self._settings = settings
+        self._verifier = verifier
+        self._rooms = rooms
+        self._admission = admission
+        self._wheel = wheel
+        self._tasks = tasks
+        self._metrics = metrics
+        self._clock = clock
+        self._next_id = random.getrandbits(31) << 24
+        self._opening: dict[int, Opening] = {}
+
+    def use(self, link: Link, requests: Requests) -> None:
+        """Says what requests go to; the two need each other, so this comes after both are made."""
+        self.link = link
+        self.requests = requests
+
+    # ---- wires --------------------------------------------------------------------------------
+
+    def new_connection(self) -> Connection:
+        """A connection with an id of its own."""
+        self._next_id += 1
+        return Connection(self._next_id)
+
+    def connected(self, peer: Peer) -> None:
+        """A wire is up; `hello` is due."""
+        self.peers[peer.connection.connection_id] = peer
+        self._wheel.set(peer, self._settings.hello_seconds)
+        self._metrics.opened(peer.wire.name.lower())
+
+    def receive(self, peer: Peer, data: bytes) -> None:
+        """One frame came in. It is handled, or held back while the connection takes none."""
+        connection = peer.connection
+        if connection.phase is Phase.CLOSING:
+            return
+        connection.missed = 0
+        if not connection.readable:
+            if peer.held is None:
+                peer.held = []
+            peer.held.append(data)
+            return
+        try:
+            if len(data) > FRAME_BYTES:
+                raise Refused(FrameTooLarge(limit=str(FRAME_BYTES)), fatal=True)
+            incoming = decode_json(data) if peer.wire is Wire.JSON else decode_binary(data)
+        except Refused as refused:
+            self._metrics.frame("invalid")
+            self._refuse(peer, refused)
+            return
+        self._metrics.frame(incoming.kind)
+        self._handle(peer, incoming)
+
+    def closed(self, peer: Peer, code: int) -> None:
+        """The wire is down."""
+        connection = peer.connection
+        self.peers.pop(connection.connection_id, None)
+        self._wheel.cancel(peer)
+        self._forget_opening(connection)
+        connection.close()
+        self._rooms.leave(peer)
+        self.link.close(connection.connection_id)
+        self._admission.left(peer)
+        mates = self.by_session.get(connection.session_id)
+        if mates is not None:
+            mates.discard(peer)
+            if not mates:
+                del self.by_session[connection.session_id]
+        self._metrics.closed(peer.wire.name.lower(), code)
+
+    def close(self, peer: Peer, code: CloseCode, failure: Failure | None = None, request_id: int = 0) -> None:
+        """Ends a connection: an `error` when there is something to say, then the close code."""
+        if not peer.connection.close():
+            return
+        if failure is not None:
+            peer.send_error(request_id, failure)
+        reason = failure.reason if failure is not None else code.name
+        self._wheel.set(peer, self._settings.close_seconds)
+        self._forget_opening(peer.connection)
+        self._rooms.leave(peer)
+        peer.held = None
+        peer.shut(code, reason)
+
+    def too_slow(self, peer: Peer) -> None:
+        """The peer's unsent frames passed the bound, or it took nothing for too long."""
+        self.close(peer, CloseCode.SLOW)
+
+    # ---- frames -------------------------------------------------------------------------------
+
+    def _handle(self, peer: Peer, incoming: Incoming) -> None:
+        connection = peer.connection
+        over_rate = connection.phase is Phase.OPEN and not self._admission.may_send(peer)
+        step = connection.receive(incoming.kind)
+        if step is Step.HANDLE:
+            try:
+                if over_rate:
+                    raise RateLimited(retry_after=self._admission.wait_seconds(peer))
+                self.requests.handle(peer, incoming)
+            except Failure as failure:
+                self._failed(peer, incoming, failure)
+        elif step is Step.OPEN:
+            self._greet(peer, incoming)
+        elif step is Step.REFUSE_UNGREETED:
+            self.close(peer, CloseCode.UNAUTHENTICATED, HelloRequired(), incoming.id)
+        elif step is Step.REFUSE_REPEATED:
+            peer.send_error(incoming.id, HelloRepeated())
+
+    def _failed(self, peer: Peer, incoming: Incoming, failure: Failure) -> None:
+        if incoming.kind in REQUESTS:
+            self.requests.finish(peer, incoming.kind, incoming.id, failure)
+        if failure.reason == RateLimited.reason and self._admission.strike(peer) > MAX_RATE_STRIKES:
+            self.close(peer, CloseCode.RATE_LIMITED, failure)
+
+    def _refuse(self, peer: Peer, refused: Refused) -> None:
+        if refused.fatal:
+            self.close(peer, CloseCode.BAD_FRAME, refused.failure, refused.request_id)
+        elif peer.connection.phase is Phase.AWAITING_HELLO:
+            self.close(peer, close_code_for(refused.failure), refused.failure, refused.request_id)
+        elif refused.request_id:
+            peer.send_error(refused.request_id, refused.failure)
+
+    # ---- hello --------------------------------------------------------------------------------
+
+    def _greet(self, peer: Peer, incoming: Incoming) -> None:
+        self._wheel.set(peer, self._settings.hello_seconds)
+        try:
+            shapes.check(Kind.HELLO, incoming.body)
+            caller = self._verifier.verify_cached(incoming.body.access_token)
+            if caller is not None:
+                self._admit(peer, incoming, caller)
+                return
+        except Failure as failure:
+            self._unwelcome(peer, incoming.id, failure)
+            return
+
+        async def verify() -> None:
+            try:
+                caller = await self._verifier.verify(incoming.body.access_token)
+                if peer.connection.phase is Phase.OPENING:
+                    self._admit(peer, incoming, caller)
+            except Exception as error:  # noqa: BLE001 — one connection's bug is not the process's end
+                self._unwelcome(peer, incoming.id, failure_from(error, Kind.HELLO))
+
+        self._tasks.create_task(verify())
+
+    def _admit(self, peer: Peer, incoming: Incoming, caller: Caller) -> None:
+        if caller.expire_time <= self._clock():
+            raise TokenExpired
+        self._admission.admit(peer, caller.user_id)
+        connection = peer.connection
+        connection.identify(caller.user_id, caller.session_id, caller.token, caller.expire_time)
+        self._opening[connection.connection_id] = Opening(peer, incoming.id, incoming.body)
+        self._rooms.expect(caller.user_id)
+        self.link.open(connection.connection_id, caller.token)
+
+    def _unwelcome(self, peer: Peer, request_id: int, failure: Failure) -> None:
+        if peer.connection.phase is Phase.OPENING:
+            self.close(peer, close_code_for(failure), failure, request_id)
+
+    def _forget_opening(self, connection: Connection) -> None:
+        opening = self._opening.pop(connection.connection_id, None)
+        if opening is not None:
+            self._rooms.recall(connection.user_id)
+
+    # ---- link ---------------------------------------------------------------------------------
+
+    def link_received(self, response: link_pb.AttachResponse) -> None:
+        """Takes in what chat says; see LinkReceiver."""
+        self._rooms.deliver(response)
+        for opened in response.opened:
+            self._opened(opened)
+        for refreshed in response.refreshed:
+            self._refreshed_by_chat(refreshed)
+        for session_id in response.revoked_session_ids:
+            self.revoke(session_id)
+        self._rooms.flush()
+
+    def _opened(self, opened: link_pb.ConnectionOpened) -> None:
+        opening = self._opening.pop(opened.connection_id, None)
+        if opening is None:
+            peer = self.peers.get(opened.connection_id)
+            if peer is not None and peer.connection.phase is Phase.OPEN:
+                self._reopened(peer, opened)
+            return
+        peer = opening.peer
+        passed = self._rooms.recall(peer.connection.user_id)
+        if opened.HasField("failure"):
+            self._unwelcome(peer, opening.request_id, _failure(opened))
+            return
+        peer.connection.opened()
+        self.by_session.setdefault(peer.connection.session_id, set()).add(peer)
+        self._admission.greeted(peer)
+        self._schedule(peer, self._settings.heartbeat_seconds)
+        self._rooms.welcome(peer, opening.request_id, opening.hello, opened, passed)
+        self.requests.finish(peer, Kind.HELLO, 0, None)
+        peer.outbox.later(peer.resume_reading)
+
+    def _reopened(self, peer: Peer, opened: link_pb.ConnectionOpened) -> None:
+        if not opened.HasField("failure"):
+            self._rooms.compare(peer, opened)
+        elif not _failure(opened).retryable:
+            self._lost(peer, _failure(opened))
+        else:
+            self._tasks.create_task(self._open_again(peer))
+
+    async def _open_again(self, peer: Peer) -> None:
+        await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311 — spreads retries
+        if peer.connection.phase is Phase.OPEN:
+            self.link.open(peer.connection.connection_id, peer.connection.token)
+
+    def _refreshed_by_chat(self, refreshed: link_pb.ConnectionOpened) -> None:
+        peer = self.peers.get(refreshed.connection_id)
+        if peer is not None and refreshed.HasField("failure") and not _failure(refreshed).retryable:
+            self._lost(peer, _failure(refreshed))
+
+    def _lost(self, peer: Peer, failure: Failure) -> None:
+        self.close(peer, close_code_for(failure), failure)
+
+    def revoke(self, session_id: int) -> None:
+        """A session ended: its connections close with 4200."""
+        for peer in tuple(self.by_session.get(session_id, ())):
+            self.close(peer, CloseCode.UNAUTHENTICATED, SessionRevoked())
+
+    # ---- time ---------------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Looks at the peers whose alarm is due."""
+        for peer in self._wheel.advance():
+            self._alarm(peer)
+        self.link.expire()
+
+    def refreshed(self, peer: Peer) -> None:
+        """The peer has a new token: its end is further away."""
+        self._schedule(peer, self._settings.heartbeat_seconds)
+
+    def _schedule(self, peer: Peer, heartbeat: float) -> None:
+        """Sets the next alarm: a heartbeat, the warning before the token's end, or its end."""
+        remaining = peer.connection.expire_time - self._clock()
+        warning = remaining if peer.connection.warned else remaining - self._settings.token_warning_seconds
+        self._wheel.set(peer, min(heartbeat, max(0.0, warning)))
+
+    def _alarm(self, peer: Peer) -> None:
+        phase = peer.connection.phase
+        if phase is Phase.OPEN:
+            self._alarm_open(peer)
+        elif phase is Phase.AWAITING_HELLO:
+            self.close(peer, CloseCode.HELLO_TOO_LATE, HelloTooLate())
+        elif phase is Phase.OPENING:
+            self.close(peer, CloseCode.INTERNAL, BackendUnavailable("chat"), self._request_of(peer))
+        else:
+            peer.abort()
+
+    def _request_of(self, peer: Peer) -> int:
+        opening = self._opening.get(peer.connection.connection_id)
+        return opening.request_id if opening is not None else 0
+
+    def _alarm_open(self, peer: Peer) -> None:
+        connection, now = peer.connection, self._clock()
+        if self.draining:
+            self.close(peer, CloseCode.SHUTTING_DOWN)
+        elif connection.expire_time <= now:
+            self.close(peer, CloseCode.TOKEN_EXPIRED, TokenExpired())
+        elif not connection.warned and connection.expire_time - now <= self._settings.token_warning_seconds:
+            connection.warned = True
+            frame = ServerFrame(token_expiring=TokenExpiring())
+            frame.token_expiring.expires_in.FromSeconds(max(0, int(connection.expire_time - now)))
+            peer.send(frame)
+            self._schedule(peer, self._settings.heartbeat_seconds)
+        elif connection.missed >= MISSED_HEARTBEATS:
+            self.close(peer, CloseCode.NO_HEARTBEAT)
+        else:
+            connection.missed += 1
+            peer.send(ServerFrame(ping=Ping()))
+            self._schedule(peer, self._settings.heartbeat_seconds)
+
+    def drain(self, window_seconds: float) -> None:
+        """Says `goaway` to everybody and closes them with 4000, spread over the window."""
+        self.draining = True
+        for peer in tuple(self.peers.values()):
+            delay = random.uniform(0.0, window_seconds)  # noqa: S311 — spreads the reconnects
+            if peer.connection.phase is Phase.OPEN:
+                frame = ServerFrame(goaway=Goaway(reason="DRAINING"))
+                frame.goaway.reconnect_after.FromMilliseconds(int(delay * 1000))
+                peer.send(frame)
+                self._wheel.set(peer, delay)
+            else:
+                self.close(peer, CloseCode.SHUTTING_DOWN)
+
+
+def _failure(opened: link_pb.ConnectionOpened) -> Failure:
+    return failure_of(opened.failure)
