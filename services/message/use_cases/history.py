@@ -41,7 +41,7 @@ class History:
         spans = await self._visible(room_id, user_id)
         found = await self._log.message(room_id, message_id)
         if found is None or not any(span.low <= found.sequence <= span.high for span in spans):
-            raise MessageNotFound
+            raise MessageNotFound(roomId=str(room_id), messageId=str(message_id))
         return found
 
     async def messages(self, user_id: int, asked: Asked) -> tuple[list[StoredMessage], str]:
@@ -61,7 +61,7 @@ class History:
     async def _visible(self, room_id: int, user_id: int) -> Sequence[Span]:
         spans = await self._log.spans(room_id, user_id)
         if not is_member(spans):
-            raise NotAMember
+            raise NotAMember(roomId=str(room_id))
         return spans
 
     def _page(self, scope: str, asked: Asked) -> Page:

@@ -22,14 +22,14 @@ class Receipts:
         """
         standing = await self._store.standing(room_id, user_id)
         if standing is None:
-            raise NotAMember
+            raise NotAMember(roomId=str(room_id))
         if read_sequence > standing.head_sequence:
-            raise ReceiptPastHead(head_sequence=str(standing.head_sequence))
+            raise ReceiptPastHead(roomId=str(room_id), headSequence=str(standing.head_sequence))
         if read_sequence <= standing.read_sequence:
             return standing.read_sequence
         moved = await self._store.advance(room_id, user_id, read_sequence)
         if moved is None:
-            raise NotAMember
+            raise NotAMember(roomId=str(room_id))
         await self._signals.receipt_moved(room_id, user_id, moved)
         return moved
 
@@ -43,7 +43,7 @@ class Receipts:
         scope = f"ListReceipts:{user_id}:{room_id}"
         after = self._tokens.open(scope, token)[0] if token else 0
         if await self._store.standing(room_id, user_id) is None:
-            raise NotAMember
+            raise NotAMember(roomId=str(room_id))
         limit = page_size(size)
         found = await self._store.receipts(room_id, after, limit + 1)
         if len(found) <= limit:

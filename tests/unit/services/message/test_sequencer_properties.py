@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polychat.internal.log.v1.record_pb2 import LogRecord
 
 from chassis.errors import BackendUnavailable
-from polychat.internal.log.v1.record_pb2 import LogRecord
-from services.message.domain import FOREVER, Disposition, Outcome, Plan, Raw, RequestKey
+from services.message.domain import Disposition, Outcome, Plan, Raw, RequestKey
 from services.message.memory import MemoryLog
 from services.message.use_cases.sequencing import Sequencer
 from tests.support.room_log import Tape, archived, joined, left, rooms_of, sent
@@ -57,7 +57,7 @@ class Model:
             if body_hash != record.body_hash:
                 return Disposition.REJECTED, 0, "REQUEST_ID_REUSED"
             return Disposition.DUPLICATE, sequence, ""
-        command = Tape(PARTITION, [_raw(record)]).read(0)
+        command = Tape(PARTITION, [_raw(record)]).command(0)
         subject = (record.room_id, command.subject_user_id or record.sender_user_id)
         if command.kind == 17 and subject in self.inside:
             return Disposition.DUPLICATE, self.inside[subject], ""
@@ -166,7 +166,9 @@ def _unread_is_a_recount(log: MemoryLog) -> None:
             continue
         mark = log.receipt[(room_id, user_id)]
         counted = sum(
-            1 for (r, _), m in log.message_rows.items() if r == room_id and mark.sequence < m.sequence < FOREVER
+            1
+            for (r, _), m in log.message_rows.items()
+            if r == room_id and mark.sequence < m.sequence < FOREVER
         )
         assert log.room_head[room_id].message_count - mark.message_number == counted
 
