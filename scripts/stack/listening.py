@@ -8,8 +8,6 @@ from pathlib import Path
 
 from scripts.stack.errors import StackError
 
-LISTEN = "0A"
-
 
 def check_free(port: int, part: str, option: str) -> None:
     """Raise StackError, naming the holder where it can be known, when somebody listens on `port`."""
@@ -27,8 +25,11 @@ def check_free(port: int, part: str, option: str) -> None:
 
 
 def holder(port: int) -> str:
-    """` by NAME (pid N)` for the process that listens on `port`, or nothing when it is not ours to see."""
-    inodes = _listening_inodes(port)
+    """` by NAME (pid N)` for the process that has `port`, or nothing when it is not ours to see.
+
+    It may be one end of an outgoing connection: above 32767 the system gives those any free port.
+    """
+    inodes = _inodes_of(port)
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             for descriptor in (entry / "fd").iterdir():
@@ -38,12 +39,12 @@ def holder(port: int) -> str:
     return ""
 
 
-def _listening_inodes(port: int) -> set[str]:
+def _inodes_of(port: int) -> set[str]:
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(table).read_text().splitlines()[1:]:
                 fields = line.split()
-                if fields[3] == LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                if int(fields[1].rpartition(":")[2], 16) == port:
                     inodes.add(fields[9])
     return inodes
