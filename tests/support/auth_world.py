@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from chassis.errors import BackendUnavailable
+from chassis.errors import BackendUnavailable, Overloaded
 from services.auth.domain import Account, AuditEvent, Session, TokenPair, username_key
 from services.auth.errors import EmailTaken, UsernameTaken
 from services.auth.forge import Es256Forge
@@ -19,7 +19,7 @@ from services.auth.memory import (
     MemorySessionStore,
     Tables,
 )
-from services.auth.ports import Limits, Rate
+from services.auth.ports import Limits, Profiles, Rate
 from services.auth.use_cases.limits import SignInLimits
 from services.auth.use_cases.login import Login
 from services.auth.use_cases.pairs import TokenPairs
@@ -51,17 +51,21 @@ class Clock:
 
 
 class PlainHasher:
-    """PasswordHasher at no cost; `checks` counts verifications, `version` makes older hashes outdated."""
+    """PasswordHasher at no cost; `checks` counts verifications, a higher `version` makes older
+    hashes outdated, and a `full` queue refuses."""
 
     def __init__(self) -> None:
         self.version = 1
         self.checks = 0
+        self.full = False
 
     async def hash(self, password: str) -> str:
         return f"v{self.version}:{password}"
 
     async def verify(self, encoded: str | None, password: str) -> bool:
         self.checks += 1
+        if self.full:
+            raise Overloaded(retry_after=1.0)
         return encoded is not None and encoded.partition(":")[2] == password
 
     def needs_rehash(self, encoded: str) -> bool:
@@ -146,6 +150,7 @@ class World:
     clock: Clock = field(default_factory=Clock)
     hasher: PlainHasher = field(default_factory=PlainHasher)
     profiles: FakeProfiles = field(default_factory=FakeProfiles)
+    remote_profiles: Profiles | None = None
     hints: HeardHints = field(default_factory=HeardHints)
     limits: Limits = field(default_factory=lambda: Limits(NO_LIMIT, NO_LIMIT, NO_LIMIT))
     rotation: timedelta = timedelta(days=30)
@@ -160,7 +165,9 @@ class World:
         self.keys = SigningKeys(MemoryKeyStore(self.tables), forge, self.clock, self.rotation)
         pairs = TokenPairs(self.keys, forge, self.clock, b"r" * 32)
         limits = SignInLimits(LocalLimiter(self.clock.seconds), lambda: self.limits)
-        self.registration = Registration(accounts, self.profiles, self.hasher, limits, pairs, ids, self.clock)
+        self.registration = Registration(
+            accounts, self.remote_profiles or self.profiles, self.hasher, limits, pairs, ids, self.clock
+        )
         self.login_case = Login(
             accounts, sessions, audit, self.hasher, limits, self.hints, pairs, ids, self.clock
         )
