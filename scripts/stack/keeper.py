@@ -67,7 +67,6 @@ class Keeper:
             self._board.set(self.part.name, "waiting")
         for need in self.part.needs:
             await self._needs[need].wait()
-        await self.part.prepare_once()
         await self._first_start()
         if self._process is None:
             # It runs elsewhere; nothing to do but to be there until the end.

@@ -37,9 +37,6 @@ class Part(ABC):
     async def fetch(self) -> None:  # noqa: B027 (most parts have nothing to do)
         """Slow work that needs no other part: downloads, builds, first-time folders. Raises StackError."""
 
-    async def prepare_once(self) -> None:  # noqa: B027 (most parts have nothing to do)
-        """Before the first start, when what it needs is ready. Raises StackError."""
-
     async def prepare(self) -> None:  # noqa: B027 (most parts have nothing to do)
         """Before every start: write the settings, clear away what a crash left."""
 

@@ -39,7 +39,8 @@ def make_plan(layout: Layout, ports: Ports, edges: int, parts_only: bool) -> Pla
     credentials = Credentials(layout.secrets)
     for name in (INTERNAL_CREDENTIAL, PAGE_TOKEN_KEY, SIGNING_KEY_SECRET):
         credentials.secret(name)
-    postgres = Postgres(layout, credentials, ports.postgres, os.environ.get("POLYCHAT_POSTGRES_DSN"))
+    postgres_dsn = os.environ.get("POLYCHAT_POSTGRES_DSN")
+    postgres = Postgres(layout, credentials, ports.postgres, postgres_dsn, migrate=not parts_only)
     redis = Valkey(layout, credentials, ports.redis, os.environ.get("POLYCHAT_REDIS_URL"))
     kafka = Kafka(layout, ports.kafka, ports.kafka_controller, os.environ.get("POLYCHAT_KAFKA_BOOTSTRAP"))
     consul = Consul(layout, ports, os.environ.get("POLYCHAT_CONSUL_ADDR"))

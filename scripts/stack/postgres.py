@@ -17,6 +17,7 @@ from scripts.stack.credentials import Credentials
 from scripts.stack.errors import NotReadyError, StackError
 from scripts.stack.launching import launched
 from scripts.stack.layout import SERVICES, Layout
+from scripts.stack.migrations import run_migrations
 from scripts.stack.part import Identity, Launch, Part
 from scripts.stack.provision_postgres import DATABASE, provision_postgres, service_dsn, with_database
 from scripts.stack.tools import run_tool
@@ -46,11 +47,14 @@ class Postgres(Part):
     stop_signal: ClassVar[signal.Signals] = signal.SIGINT
     stop_seconds: ClassVar[float] = 20.0
 
-    def __init__(self, layout: Layout, credentials: Credentials, port: int, external_dsn: str | None) -> None:
+    def __init__(
+        self, layout: Layout, credentials: Credentials, port: int, external_dsn: str | None, *, migrate: bool
+    ) -> None:
         super().__init__(NAME, None if external_dsn else port)
         self._folder = layout.data / NAME
         self._credentials = credentials
         self._external = external_dsn is not None
+        self._migrate = migrate
         self._identity: Identity = "self"
         self.admin_dsn = external_dsn or (
             f"postgresql://postgres:{credentials.secret('postgres-admin.password')}@127.0.0.1:{port}/postgres"
@@ -121,6 +125,8 @@ class Postgres(Part):
         store.write("postgres-admin.dsn", with_database(self.admin_dsn, DATABASE))
         for service, password in passwords.items():
             store.write(f"postgres-{service}.dsn", service_dsn(self.admin_dsn, service, password))
+        if self._migrate:
+            await run_migrations(store.path(""))
 
 
 def binary(name: str) -> Path:

@@ -14,7 +14,6 @@ from scripts.stack.consul import http_get
 from scripts.stack.errors import NotReadyError
 from scripts.stack.layout import ROOT
 from scripts.stack.part import Launch, Part
-from scripts.stack.tools import run_tool
 from scripts.stack.web_page import WebPage
 
 PROBE_SECONDS = 3.0
@@ -47,10 +46,7 @@ class Process(Part):
 
 
 class Service(Process):
-    """A service migrates its schema before it starts, and is ready when its gRPC health check agrees, too."""
-
-    async def prepare_once(self) -> None:
-        await migrate(self.name, self.environment())
+    """A service is ready when its gRPC health check agrees, too."""
 
     async def probe(self) -> None:
         await super().probe()
@@ -76,12 +72,6 @@ class Edge(Process):
 
     async def fetch(self) -> None:
         await self._page.build()
-
-
-async def migrate(service: str, env: Mapping[str, str]) -> None:
-    """Bring the schema of a service to the state its code wants; raise StackError when that fails."""
-    command = (sys.executable, "-P", "-m", "chassis.migrate", f"services.{service}")
-    await run_tool(command, what=f"migrate the schema of {service}", cwd=ROOT, env=env)
 
 
 async def _check_serving(address: str) -> None:

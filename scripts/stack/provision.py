@@ -9,7 +9,7 @@ from pathlib import Path
 from scripts.stack.credentials import Credentials
 from scripts.stack.errors import StackError
 from scripts.stack.layout import SERVICES
-from scripts.stack.processes import migrate
+from scripts.stack.migrations import migrate_all
 from scripts.stack.provision_kafka import provision_kafka
 from scripts.stack.provision_postgres import provision_postgres, service_dsn
 
@@ -34,7 +34,5 @@ async def _provision(admin_dsn: str, bootstrap: str, secrets: Path) -> None:
     passwords = {service: store.role_password(service) for service in SERVICES}
     await provision_postgres(admin_dsn, passwords)
     await provision_kafka(bootstrap)
-    for service, password in passwords.items():
-        await migrate(
-            service, os.environ | {"POLYCHAT_POSTGRES_DSN": service_dsn(admin_dsn, service, password)}
-        )
+    dsns = {service: service_dsn(admin_dsn, service, password) for service, password in passwords.items()}
+    await asyncio.to_thread(migrate_all, dsns)

@@ -1,0 +1,37 @@
+"""Brings the schemas of all services to the state their code wants.
+
+`python -m scripts.stack.migrations DIR` reads the login of each role from `DIR/postgres-<service>.dsn`. One process
+for all of them: loading the libraries takes longer than looking that nothing is to be done. A process of
+its own, so that the supervisor does not keep them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from scripts.stack.layout import ROOT, SERVICES
+from scripts.stack.tools import run_tool
+
+
+async def run_migrations(secrets: Path) -> None:
+    """Migrate in a process of its own; raise StackError with its last lines when that fails."""
+    command = (sys.executable, "-P", "-m", "scripts.stack.migrations", secrets)
+    await run_tool(command, what="migrate the database", cwd=ROOT, env=os.environ)
+
+
+def migrate_all(dsns: Mapping[str, str]) -> None:
+    """Migrate here and now, service by service; what ran is printed."""
+    # Here, so that whoever only starts the process above does not load it.
+    from chassis.migrate import migrate
+
+    for service, dsn in dsns.items():
+        ran = migrate(dsn, f"services.{service}")
+        print(f"{service}: {', '.join(ran) if ran else 'up to date'}")
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    migrate_all({name: (folder / f"postgres-{name}.dsn").read_text().strip() for name in SERVICES})
