@@ -19,7 +19,8 @@ class SendLimit:
         self.configure(rate=rate, burst=burst)
 
     def configure(self, *, rate: float, burst: int) -> None:
-        """Other limits from now on."""
+        """Other limits from now on, with a whole burst for everybody."""
+        self._full_at.clear()
         self._interval = 1.0 / rate
         self._tolerance = (burst - 1) * self._interval
 

@@ -146,8 +146,12 @@ class Sending:
         def end(outcome: Outcome | Failure) -> None:
             settle(_settled(outcome, message, message_id))
 
-        self._log.append(entry, correlation)
         self._pending.add(correlation, entry, end)
+        try:
+            self._log.append(entry, correlation)
+        except Failure:
+            self._pending.discard(correlation)
+            raise
 
 
 def _settled(outcome: Outcome | Failure, message: Draft, message_id: int) -> Settled:
