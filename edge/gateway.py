@@ -19,6 +19,7 @@ from chassis.status import from_rpc_error
 from chassis.tokens import TokenVerifier
 from edge.methods import Method
 from edge.ports import Client
+from edge.protocol import json_bodies
 from edge.protocol.client_frames import too_deep
 from edge.protocol.limits import JSON_DEPTH
 
@@ -82,8 +83,8 @@ def request_from_json(method: Method, params: bytes) -> bytes:
     if too_deep(params):
         raise InvalidField("request", f"nested deeper than {JSON_DEPTH}")
     try:
-        message = json_format.Parse(params or b"{}", method.request(), ignore_unknown_fields=True)
-    except (json_format.ParseError, ValueError, TypeError, RecursionError) as error:
+        message = json_bodies.parse(json_bodies.loads(params or b"{}"), method.request())
+    except ValueError as error:
         raise InvalidField("request", str(error)) from error
     return message.SerializeToString()
 

@@ -6,14 +6,12 @@ for int64, proto field names, fields of a later version) goes through `json_form
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import msgspec
-from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 from msgspec import UNSET, Raw, Struct, UnsetType
 from polychat.chat.v1.messaging_service_pb2 import SendMessageRequest
@@ -22,6 +20,7 @@ from polychat.edge.v1.signal_pb2 import Ping, Pong, TypingSignal
 from polychat.message.v1.receipt_service_pb2 import AdvanceReceiptRequest
 
 from chassis.errors import Failure, InvalidField
+from edge.protocol import json_bodies
 from edge.protocol.connection import Kind
 from edge.protocol.errors import FrameInvalid
 from edge.protocol.limits import JSON_DEPTH, MAX_ID
@@ -229,8 +228,8 @@ def _built(kind: Kind, request_id: int, build: Callable[[Any], Any], body: Any) 
 
 def _decode_slowly(data: bytes) -> Incoming:
     try:
-        frame = json.loads(data, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+        frame = json_bodies.loads(data)
+    except ValueError:
         raise Refused(FrameInvalid("not JSON"), fatal=True) from None
     if not isinstance(frame, dict):
         raise Refused(FrameInvalid("not a JSON object"), fatal=True)
@@ -255,13 +254,6 @@ def _parse(kind: Kind, body: Any, request_id: int) -> Incoming:
         if kind is Kind.CALL:
             call = _call_decoder.decode(msgspec.json.encode(body))
             return Incoming(kind, request_id, CallBody(call.method, bytes(call.params)))
-        if not isinstance(body, dict):
-            raise ValueError("not an object")
-        message = json_format.ParseDict(body, _BODIES[kind](), ignore_unknown_fields=True)
-    except (json_format.ParseError, ValueError, TypeError) as error:
+        return Incoming(kind, request_id, json_bodies.parse(body, _BODIES[kind]()))
+    except ValueError as error:
         raise Refused(InvalidField(kind, str(error)), request_id, fatal=False) from error
-    return Incoming(kind, request_id, message)
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import grpc.aio
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
 from chassis.health import Readiness
 from chassis.telemetry import Metrics
@@ -163,9 +165,10 @@ class Client:
 
     async def close_code(self) -> int | None:
         """Reads to the end; the close code."""
-        async with asyncio.timeout(SECONDS):
-            async for data in self.socket:
-                self.events.append(json.loads(data))
+        with contextlib.suppress(ConnectionClosed):
+            async with asyncio.timeout(SECONDS):
+                async for data in self.socket:
+                    self.events.append(json.loads(data))
         return self.socket.close_code
 
 
