@@ -1,8 +1,8 @@
 """Brings the schemas of all services to the state their code wants.
 
 `python -m scripts.stack.migrations DIR` reads the login of each role from `DIR/postgres-<service>.dsn`. One
-process for all of them: loading the libraries takes longer than finding that nothing is to be done. A process of
-its own, so that the supervisor does not keep them.
+process for all of them: loading the libraries takes longer than finding that nothing is to be done. A process
+of its own, so that the supervisor does not keep them.
 """
 
 from __future__ import annotations
