@@ -100,7 +100,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         try:
             fetched = await consumer.getmany(timeout_ms=int(POLL_SECONDS * 1000))
         except NoOffsetForPartitionError:
-            return  # before our first seek; the claim seeks
+            return  # a fetch was under way before the assignment could seek; the claim seeks again
         except OffsetOutOfRangeError as error:
             lost = [tp.partition for tp in error.args[0]]
             log.warning("offset_out_of_range", partitions=lost)
@@ -123,6 +123,8 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         partitions = sorted(tp.partition for tp in assigned)
         for partition in partitions:
             self._pause(partition)
+            # Any offset will do: a partition without one makes the client raise for all of them.
+            self._quietly("seek", self._tp(partition), 0)
         self.ownership.assign(partitions, self._now())
         self.joined = True
         log.info("partitions_assigned", partitions=partitions)
