@@ -9,6 +9,8 @@ from chassis.errors import TokenMissing
 
 AUTHORIZATION = "authorization"
 INTERNAL_CREDENTIAL = "x-polychat-internal"
+CLIENT_ADDRESS = "x-polychat-client-address"
+"""Where the edge's client is: for limits, never an identity, and believed only beside the credential."""
 
 Metadata = tuple[tuple[str, str], ...]
 
@@ -47,3 +49,8 @@ def user_metadata(caller: Caller) -> Metadata:
 def internal_metadata(credential: str) -> Metadata:
     """Metadata to call an internal method of another service."""
     return ((INTERNAL_CREDENTIAL, credential),)
+
+
+def client_metadata(credential: str, address: str) -> Metadata:
+    """Metadata to call a method that needs no token for a client at this address."""
+    return (*internal_metadata(credential), (CLIENT_ADDRESS, address))

@@ -6,10 +6,8 @@ import hmac
 import ipaddress
 from collections.abc import Iterable
 
-from chassis.caller import INTERNAL_CREDENTIAL
+from chassis.caller import CLIENT_ADDRESS, INTERNAL_CREDENTIAL
 
-CLIENT_ADDRESS = "x-polychat-client-address"
-"""What the edge says about where its client is; believed only beside the internal credential."""
 _IPV6_NETWORK_BITS = 64
 
 
