@@ -1,0 +1,90 @@
+"""Everything is killed at once, the supervisor too; the next `up` on the same data finds everything."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.api import Api
+from tests.support.stack import ROOT, START_SECONDS, Stack, running_stack
+
+pytestmark = pytest.mark.timeout(480)
+
+
+@pytest.fixture(scope="module")
+def own_stack() -> Iterator[Stack]:
+    """A stack that nobody else uses."""
+    with running_stack() as running:
+        yield running
+
+
+def _up(stack: Stack) -> subprocess.CompletedProcess[str]:
+    """`up` again with the ports it had."""
+    urls = stack.state()["urls"]
+    kafka = int(urls["kafkaBootstrap"].rpartition(":")[2])
+    options = {
+        "--data": str(stack.data),
+        "--parts-base-port": str(kafka - 2),
+        "--grpc-base-port": str(urls["grpcPorts"]["edge"]),
+        "--http-port": stack.http_url.rpartition(":")[2],
+    }
+    words = [word for pair in options.items() for word in pair]
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.stack", "up", "--detach", *words],
+        cwd=ROOT,
+        timeout=START_SECONDS,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def _kill_all(run: Path) -> None:
+    """The supervisor first, so that it restarts nothing, then every part."""
+    files = sorted(run.glob("*.pid"), key=lambda file: file.stem != "up")
+    for pid in [int(file.read_text()) for file in files]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_second_up_says_that_it_runs(own_stack: Stack) -> None:
+    """And what to do; the first one is not disturbed."""
+    before = own_stack.state()["parts"]
+    second = _up(own_stack)
+    assert second.returncode != 0
+    assert "runs already" in second.stdout
+    assert str(own_stack.data) in second.stdout
+    assert [part["pid"] for part in own_stack.state()["parts"]] == [part["pid"] for part in before]
+
+
+async def test_after_everything_was_killed_all_is_found_again(own_stack: Stack) -> None:
+    """Users, rooms, messages, receipts, and the repeat of a request that was answered before."""
+    api = Api(own_stack.http_url)
+    anna, bert = await api.register("anna"), await api.register("bert")
+    room = await api.create_room(anna, [bert])
+    sent = [await api.send(anna, room, f"{n}", f"0198c0de-0000-4000-8000-{n:012d}") for n in range(20)]
+    listed = await api.pages("RoomService/ListRooms", {}, bert, "rooms")
+    log = await api.log(bert, room)
+    await api.close()
+    _kill_all(own_stack.data / "run")
+    again = _up(own_stack)
+    assert again.returncode == 0, again.stdout
+    api = Api(own_stack.http_url)
+    assert await api.log(bert, room) == log
+    assert await api.pages("RoomService/ListRooms", {}, bert, "rooms") == listed
+    for number, answer in enumerate(sent):
+        repeat = await api.send(anna, room, f"{number}", f"0198c0de-0000-4000-8000-{number:012d}")
+        assert repeat == answer | {"duplicate": True}
+    await api.refresh(anna)
+    assert (await api.login(bert)).user_id == bert.user_id
+    assert int((await api.send(bert, room, "on we go"))["sequence"]) == len(log) + 1
+    await api.close()

@@ -1,0 +1,234 @@
+"""One client of a swarm: sends in its rooms, writes down what it sees, comes back whenever it is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+
+import httpx
+from websockets.exceptions import InvalidHandshake, InvalidMessage
+
+from tests.support.api import Api, ApiError, Json, User
+from tests.support.history import Kind
+from tests.support.journal import Journal
+from tests.support.peer import Peer, Refused
+from tests.support.transports import Closed, Frame, Transport, kind_of
+
+Open = Callable[[], Awaitable[Transport]]
+PAUSE_SECONDS = (0.2, 1.0)
+"""Between two messages of one client in one room."""
+RECONNECT_SECONDS = (0.05, 0.5)
+TOKEN_EXPIRED, UNAUTHENTICATED, STOP = 4101, 4200, 4200
+
+
+class SwarmClient:
+    """A user with one connection at a time. In each room one message is on its way at most: it is
+    sent again, with the same request id, until the answer is definite, before the next one begins."""
+
+    def __init__(
+        self, name: str, user: User, rooms: Sequence[int], open_: Open, api: Api, journal: Journal, seed: int
+    ) -> None:
+        self.name = name
+        self.user = user
+        self.cursors = dict.fromkeys(rooms, 0)
+        self.connections = 0
+        self._open = open_
+        self._api = api
+        self._journal = journal
+        self._random = random.Random(seed)
+        self._peer: Peer | None = None
+        self._connected = asyncio.Event()
+        self._filling: dict[int, list[Json]] = {}
+        self._fills: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Stays connected until cancelled."""
+        while True:
+            code = await self._one_connection()
+            if code in (TOKEN_EXPIRED, UNAUTHENTICATED):
+                await self._new_tokens()
+            elif code >= STOP:
+                self._complain(f"was told to stop by close code {code}")
+            await asyncio.sleep(self._random.uniform(*RECONNECT_SECONDS))
+
+    async def send_until(self, stopping: asyncio.Event, room: int) -> None:
+        """Sends one message after the other; returns after the answer to the last one."""
+        number = 0
+        while not stopping.is_set():
+            number += 1
+            await self._send(room, f"{self.name} says {number}")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), self._random.uniform(*PAUSE_SECONDS))
+
+    async def connected(self) -> None:
+        """Until there is a connection with its `welcome`."""
+        await self._connected.wait()
+
+    def cut(self) -> None:
+        """Drops the connection as a lost network would."""
+        if self._peer is not None:
+            self._peer.transport.abort()
+
+    async def _one_connection(self) -> int:
+        try:
+            transport = await self._open()
+        except (OSError, TimeoutError, InvalidHandshake, InvalidMessage):
+            return 0
+        peer = Peer(transport, self._take)
+        try:
+            for room, sequence in self.cursors.items():
+                self._note(Kind.RESUME, room, sequence=sequence)
+            await peer.hello(self.user.access_token, self.cursors)
+            self.connections += 1
+            self._peer = peer
+            self._connected.set()
+            await asyncio.wait([peer.over])
+        except Refused as error:
+            return TOKEN_EXPIRED if error.reason == "TOKEN_EXPIRED" else 0
+        except (Closed, TimeoutError):
+            pass
+        finally:
+            self._peer = None
+            self._connected.clear()
+            await self._end_fills()
+            await peer.end()
+        return peer.lost.code if peer.lost else 0
+
+    async def _new_tokens(self) -> None:
+        try:
+            await self._api.refresh(self.user)
+        except ApiError as error:
+            if not error.reason.startswith("REFRESH_TOKEN"):
+                return
+            with contextlib.suppress(ApiError, httpx.TransportError):
+                again = await self._api.login(self.user)
+                self.user.access_token, self.user.refresh_token = again.access_token, again.refresh_token
+        except httpx.TransportError:
+            return
+
+    async def _send(self, room: int, text: str) -> None:
+        request_id = str(uuid.uuid4())
+        self._note(Kind.INVOKE, room, request_id=request_id)
+        while True:
+            await self._connected.wait()
+            peer = self._peer
+            if peer is None:
+                continue
+            began = time.monotonic()
+            try:
+                sent = await peer.send(room, text, request_id)
+            except Closed:
+                self._connected.clear()
+            except TimeoutError:
+                self._complain(f"got neither an answer nor a close for {request_id}")
+            except Refused as error:
+                if not error.retryable:
+                    self._note(Kind.FAIL, room, request_id=request_id)
+                    self._complain(f"was refused: {error}")
+                    return
+                if error.reason == "OUTCOME_UNKNOWN":
+                    self._note(Kind.UNKNOWN, room, request_id=request_id)
+                await asyncio.sleep(error.retry_after or 0.1)
+            else:
+                message = int(sent["messageId"])
+                self._note(
+                    Kind.OK, room, sequence=int(sent["sequence"]), request_id=request_id, message_id=message
+                )
+                return
+            finally:
+                self._journal.answered_in(time.monotonic() - began)
+
+    def _take(self, frame: Frame) -> None:
+        kind = kind_of(frame)
+        body = frame[kind]
+        if kind == "gap":
+            self._on_gap(body)
+        elif kind == "event" or kind == "skip":
+            room = int(body["roomId"])
+            if room in self._filling:
+                self._filling[room].append(frame)
+            else:
+                self._see(room, frame)
+        elif kind == "error":
+            self._complain(f"got an error that answers nothing: {body}")
+
+    def _see(self, room: int, frame: Frame) -> None:
+        """What the server showed, exactly so: a hole or a repeat is for the checker to find."""
+        if "skip" in frame:
+            last = int(frame["skip"]["toSequence"])
+            first = int(frame["skip"]["fromSequence"])
+            self._note(Kind.SKIP, room, sequence=first, to_sequence=last)
+            self.cursors[room] = last
+            return
+        event = frame["event"]
+        sequence = int(event["sequence"])
+        message = event.get("messageCreated", {}).get("message", {})
+        self._note(Kind.RECEIVE, room, sequence=sequence, message_id=int(message.get("messageId", 0)))
+        self.cursors[room] = sequence
+
+    def _on_gap(self, gap: Json) -> None:
+        room, head = int(gap["roomId"]), int(gap["headSequence"])
+        self._note(Kind.GAP, room, sequence=int(gap["fromSequence"]), to_sequence=head)
+        if gap.get("reset"):
+            self._complain(f"was told to forget room {room}")
+        self._filling[room] = []
+        task = asyncio.create_task(self._fill(room, head))
+        self._fills.add(task)
+        task.add_done_callback(self._fills.discard)
+
+    async def _fill(self, room: int, head: int) -> None:
+        """Pages up to the gap's end; what arrives meanwhile waits behind it."""
+        try:
+            await self._page(room, head)
+        except (ApiError, httpx.TransportError) as error:
+            self._complain(f"could not page room {room}: {error!r}")
+        for frame in self._filling.pop(room):
+            self._see(room, frame)
+
+    async def _page(self, room: int, head: int) -> None:
+        request = {"roomId": str(room), "pageSize": 100}
+        while self.cursors[room] < head:
+            request["afterSequence"] = str(self.cursors[room])
+            page = await self._api.call_again("MessageService/ListEvents", request, self.user)
+            if not page.get("events"):
+                self._complain(f"found nothing of room {room} after {self.cursors[room]}, the head is {head}")
+                break
+            for event in page["events"]:
+                if int(event["sequence"]) <= head:
+                    self._see(room, {"event": event})
+
+    async def _end_fills(self) -> None:
+        """The next connection begins where the filling got to, and shows the rest again."""
+        for task in self._fills:
+            task.cancel()
+        if self._fills:
+            await asyncio.wait(self._fills)
+        self._filling.clear()
+
+    def _note(
+        self,
+        kind: Kind,
+        room: int,
+        *,
+        sequence: int = 0,
+        to_sequence: int = 0,
+        request_id: str = "",
+        message_id: int = 0,
+    ) -> None:
+        self._journal.note(
+            self.name,
+            self.user.user_id,
+            kind,
+            room,
+            sequence=sequence,
+            to_sequence=to_sequence,
+            request_id=request_id,
+            message_id=message_id,
+        )
+
+    def _complain(self, text: str) -> None:
+        self._journal.complaints.append(f"{self.name} {text}")
