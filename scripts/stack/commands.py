@@ -109,7 +109,7 @@ def _complain(error: StackError) -> NoReturn:
 def down(data: Data = DEFAULT_DATA) -> None:
     """Stop everything that `up` started on a data folder, in order, and what a killed `up` left over.
 
-    Example: ./scripts/down --data /tmp/one
+    Example: ./scripts/down --data other
     """
     try:
         typer.echo(run_down(Layout(data.absolute())))
