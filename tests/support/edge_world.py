@@ -260,7 +260,7 @@ class World(
 class Attached:
     """One edge's stream."""
 
-    out: asyncio.Queue[link.AttachResponse] = field(default_factory=asyncio.Queue)
+    out: asyncio.Queue[link.AttachResponse | None] = field(default_factory=asyncio.Queue)
     users: dict[int, int] = field(default_factory=dict)
 
 
@@ -288,7 +288,10 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
         try:
             yield link.AttachResponse(chat_instance=self.name)
             while True:
-                yield await attached.out.get()
+                response = await attached.out.get()
+                if response is None:
+                    await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+                yield response
         finally:
             reader.cancel()
             self.attached.remove(attached)
@@ -365,6 +368,11 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
         """Anything else to every edge."""
         for attached in self.attached:
             attached.out.put_nowait(link.AttachResponse(**fields))
+
+    def break_off(self) -> None:
+        """Every stream ends with UNAVAILABLE."""
+        for attached in self.attached:
+            attached.out.put_nowait(None)
 
     def heads(self, *room_ids: int) -> None:
         """The heads of rooms, as after a lost hint."""
