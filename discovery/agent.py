@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -57,16 +57,17 @@ class KeyValue:
 
 
 class Agent:
-    """Asks one agent. Every method raises ConsulAway and nothing else."""
+    """Asks one agent. Every method raises ConsulAway and nothing else; `heard` is told of every outcome."""
 
-    def __init__(self, client: consul.aio.Consul) -> None:
+    def __init__(self, client: consul.aio.Consul, heard: Callable[[bool], None]) -> None:
         self._client = client
+        self._heard = heard
 
     async def register(self, entry: Entry, *, check_interval: str, deregister_after: str) -> None:
         """Writes the entry, replacing one of the same instance name, with a gRPC health check."""
         where = f"{entry.instance.address}:{entry.instance.port}"
         check = consul.Check.grpc(where, check_interval, timeout=check_interval, deregister=deregister_after)
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             await self._client.agent.service.register(
                 entry.service,
                 service_id=entry.instance.name,
@@ -79,7 +80,7 @@ class Agent:
 
     async def registered(self, name: str) -> Entry | None:
         """What the agent knows under this instance name."""
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             found = await self._client.agent.service_definition(name)
             if found is None:
                 return None
@@ -88,20 +89,20 @@ class Agent:
 
     async def deregister(self, name: str) -> None:
         """Removes the entry; one that is not there is not an error."""
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             await self._client.agent.service.deregister(name)
 
     async def instances(
         self, service: str, index: int, wait: float
     ) -> tuple[int, list[tuple[Instance, bool]]]:
         """Blocking query: every registered instance and whether all its checks pass."""
-        async with _answered(CALL_SECONDS + wait * (1 + WAIT_JITTER)):
+        async with self._answered(CALL_SECONDS + wait * (1 + WAIT_JITTER)):
             answer = await self._client.health.service(service, index=index or None, wait=_seconds(wait))
             return int(answer[0]), [_instance(item) for item in answer[1]]
 
     async def keys(self, prefix: str, index: int = 0, wait: float = 0.0) -> tuple[int, list[KeyValue]]:
         """Blocking query when `index` is given: all keys under the prefix, with their values."""
-        async with _answered(CALL_SECONDS + wait * (1 + WAIT_JITTER)):
+        async with self._answered(CALL_SECONDS + wait * (1 + WAIT_JITTER)):
             answer = await self._client.kv.get(
                 prefix, recurse=True, index=index or None, wait=_seconds(wait), consistency="consistent"
             )
@@ -109,17 +110,17 @@ class Agent:
 
     async def create(self, key: str, value: bytes) -> bool:
         """Writes a key unless it is there; says whether it was written."""
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             return bool(await self._client.kv.put(key, value, cas=0))
 
     async def open_session(self, name: str, ttl_seconds: int) -> str:
         """A session that ends when it is not renewed, and with nothing else: not with the agent's health."""
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             return str(await self._client.session.create(name, ttl=ttl_seconds, lock_delay=0, checks=[]))
 
     async def renew(self, session: str) -> bool:
         """Prolongs a session; False when Consul says that there is no such session."""
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             try:
                 await self._client.session.renew(session)
             except consul.NotFound:
@@ -128,7 +129,7 @@ class Agent:
 
     async def end_session(self, session: str) -> None:
         """Ends a session and frees what it locked."""
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             await self._client.session.destroy(session)
 
     async def lock(self, key: str, value: bytes, session: str, *, seen: KeyValue | None) -> bool:
@@ -139,7 +140,7 @@ class Agent:
         else:
             unchanged = {"Verb": "check-index", "Key": key, "Index": seen.modify_index}
         lock = {"Verb": "lock", "Key": key, "Value": base64.b64encode(value).decode(), "Session": session}
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             try:
                 await self._client.txn.put([{"KV": unchanged}, {"KV": lock}])
             except consul.exceptions.ClientError as error:
@@ -150,30 +151,34 @@ class Agent:
 
     async def write_locked(self, key: str, value: bytes, session: str) -> bool:
         """Writes a key that this session holds; False when it does not hold it any more."""
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             return bool(await self._client.kv.put(key, value, acquire=session))
 
     async def unlock(self, key: str, value: bytes, session: str) -> bool:
         """Writes a last value and gives the lock up."""
-        async with _answered(CALL_SECONDS):
+        async with self._answered(CALL_SECONDS):
             return bool(await self._client.kv.put(key, value, release=session))
+
+    @asynccontextmanager
+    async def _answered(self, seconds: float) -> AsyncIterator[None]:
+        try:
+            with _translated():
+                async with asyncio.timeout(seconds):
+                    yield
+        except ConsulAway:
+            self._heard(False)
+            raise
+        self._heard(True)
 
 
 @asynccontextmanager
-async def open_agent(address: str) -> AsyncIterator[Agent]:
+async def open_agent(address: str, heard: Callable[[bool], None]) -> AsyncIterator[Agent]:
     """An agent at `http://host:port` or `host:port`; opens no connection yet. ValueError on a bad address."""
     parts = urlsplit(address if "//" in address else f"http://{address}")
     if parts.hostname is None or parts.port is None:
         raise ValueError(f"the Consul address {address!r} has no host or port; write http://host:port")
     async with consul.aio.Consul(host=parts.hostname, port=parts.port, scheme=parts.scheme) as client:
-        yield Agent(client)
-
-
-@asynccontextmanager
-async def _answered(seconds: float) -> AsyncIterator[None]:
-    with _translated():
-        async with asyncio.timeout(seconds):
-            yield
+        yield Agent(client, heard)
 
 
 @contextmanager

@@ -140,7 +140,9 @@ async def open_discovery(process: Process[Any]) -> AsyncIterator[Discovery]:
 
     The block's end deregisters what is still registered and gives the worker id up.
     """
-    async with open_agent(process.settings.consul_addr) as agent, asyncio.TaskGroup() as tasks:
+    reachable = process.metrics.gauge("consul_reachable", "1 when the last request to Consul was answered")
+    address = process.settings.consul_addr
+    async with open_agent(address, reachable.set) as agent, asyncio.TaskGroup() as tasks:
         discovery = Discovery(process, agent, tasks)
         try:
             yield discovery

@@ -93,6 +93,7 @@ class SettingsWatcher:
         self._boards: list[LiveSettings[Any]] = []
         self._last: dict[str, bytes] | None = None
         self._unknown: frozenset[str] = frozenset()
+        self._wiped = False
 
     def add(self, settings: LiveSettings[Any]) -> None:
         """Brings these up to date from now on."""
@@ -109,10 +110,13 @@ class SettingsWatcher:
         await follow(ask, self)
 
     def answered(self, value: Iterable[KeyValue], *, after_break: bool) -> None:
-        """Takes an answer of Consul in; an empty one after a break is a wiped store: nothing was unset."""
+        """Takes an answer of Consul in. Empty after a break it is a wiped store, in which nobody unset
+        anything: until something is written there, what was known counts.
+        """
         raw = {item.key.removeprefix(self._prefix): item.value for item in value}
         raw.pop("", None)
-        if not raw and after_break and self._last:
+        self._wiped = not raw and (self._wiped or (after_break and bool(self._last)))
+        if self._wiped:
             return
         self._last = raw
         for settings in self._boards:

@@ -17,6 +17,7 @@ from polychat.user.v1.user_service_pb2 import GetUserRequest
 from polychat.user.v1.user_service_pb2_grpc import UserServiceStub
 
 from chassis.errors import BackendUnavailable, Code
+from chassis.grpc_options import CHANNEL_OPTIONS, SERVER_OPTIONS, Options
 from chassis.status import from_rpc_error
 from discovery import Discovery, ServiceClient, open_discovery
 from tests.support.consul import ConsulAgent, own_consul
@@ -250,6 +251,48 @@ async def test_a_call_in_flight_survives_the_change_of_the_set(consul: ConsulAge
             assert await slow == "user-1"
 
 
+async def test_an_answer_that_asks_for_no_retry_is_not_tried_again(consul: ConsulAgent) -> None:
+    """gRFC A6: a negative pushback, for an outcome that a second attempt cannot tell sooner."""
+    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
+        _discovery, client = both
+        await client.ready(10)
+
+        async def refuse(context: Any) -> None:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now", (("grpc-retry-pushback-ms", "-1"),))
+
+        servers[0].answer = refuse
+        with pytest.raises(grpc.aio.AioRpcError):
+            await ask(client)
+        assert servers[0].calls == 1
+
+
+async def test_a_silent_connection_is_pinged_and_not_cut_off_for_it() -> None:
+    """The constants of both ends, twenty times as fast: five pings without data."""
+    server = grpc.aio.server(options=_faster(SERVER_OPTIONS))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    ready = grpc.ChannelConnectivity.READY
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_faster(CHANNEL_OPTIONS)) as channel:
+        await asyncio.wait_for(channel.channel_ready(), 5)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(channel.wait_for_state_change(ready), 3)
+        assert channel.get_state() is ready
+    await server.stop(0)
+
+
+async def test_whether_consul_answers_is_a_metric(consul: ConsulAgent) -> None:
+    process = make_process("user", "user-1", consul.address)
+    async with users("user-1") as (server,), open_discovery(process) as discovery:
+        await discovery.register("user", server.port)
+
+        async def reachable(value: float) -> bool:
+            return process.metrics.registry.get_sample_value("polychat_user_consul_reachable") == value
+
+        await eventually(lambda: reachable(1.0), what="a reachable Consul")
+        consul.kill()
+        await eventually(lambda: reachable(0.0), seconds=10, what="a Consul that is away")
+
+
 async def test_a_stream_goes_to_the_instance_that_was_chosen(consul: ConsulAgent) -> None:
     async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
         _discovery, client = both
@@ -258,6 +301,11 @@ async def test_a_stream_goes_to_the_instance_that_was_chosen(consul: ConsulAgent
             async with client.connect(instance) as channel:
                 reply = await UserServiceStub(channel).GetUser(GetUserRequest(user_id=1))
                 assert reply.user.display_name == instance.name
+
+
+def _faster(options: Options) -> Options:
+    times = {"grpc.keepalive_time_ms", "grpc.http2.min_ping_interval_without_data_ms"}
+    return tuple((name, int(value) // 20 if name in times else value) for name, value in options)
 
 
 async def _traffic(client: Client, failed: list[BaseException], used: set[str]) -> None:
