@@ -43,8 +43,9 @@ class Snowflake:
 
     def next(self) -> int:
         """A new id, greater than every id given before by this object."""
-        worker = self._worker()
         now = self._clock()
+        # Asked after the clock: frozen in between, a process finds its lease gone instead of using it.
+        worker = self._worker()
         if now > self._last:
             self._last, self._counter = now, 0
         elif self._counter == _COUNTER_MASK:
