@@ -76,6 +76,7 @@ class WorkerLease:
         self._previous: _Held | None = None
         self._checked = self._contact = self._clocks.elapsed()
         self._not_before = 0
+        self._floor_passed = False
         self._last_timestamp = 0
         self._taken = asyncio.Event()
         self._away = False
@@ -106,7 +107,7 @@ class WorkerLease:
             return "the worker id lease was not checked since this process stood still"
         if now - self._contact > OFFLINE_SECONDS:
             return "Consul has been away for longer than a worker id may be kept without it"
-        if self._last_timestamp <= self._not_before and self._clocks.wall() <= self._not_before:
+        if not self._floor_passed:
             return "the clock is behind the last id made with this worker id"
         return None
 
@@ -186,7 +187,7 @@ class WorkerLease:
         return slot.last_timestamp + (0 if slot.released else round(STORE_SECONDS * 1000))
 
     def _take(self, held: _Held, not_before: int, choice: Choice) -> None:
-        self._held, self._not_before = held, not_before
+        self._held, self._not_before, self._floor_passed = held, not_before, False
         self._checked = self._contact = held.stored_at
         self._taken.set()
         self._gauge.set(1)
@@ -199,11 +200,19 @@ class WorkerLease:
 
     async def _keep(self, held: _Held) -> None:
         while True:
-            await self._clocks.sleep(RENEW_SECONDS)
+            await self._clocks.sleep(min(RENEW_SECONDS, self._until_floor()))
             if not await self._stands(held):
                 self._drop()
                 log.warning("worker_id_lost", worker=held.worker)
                 return
+
+    def _until_floor(self) -> float:
+        """Seconds until the floor is passed, or for ever. Seen here and not in `worker_id`, whose caller
+        has read the clock before.
+        """
+        behind = self._not_before - self._clocks.wall()
+        self._floor_passed = self._floor_passed or behind < 0
+        return float("inf") if self._floor_passed else (behind + 1) / 1000
 
     async def _stands(self, held: _Held) -> bool:
         """Whether the id may still be used: True too when Consul cannot be asked."""

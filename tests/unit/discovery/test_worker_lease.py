@@ -165,6 +165,8 @@ async def test_a_released_id_starts_right_after_its_last_timestamp(agent: FakeAg
     async with running(second, time):
         assert second.problem() is not None
         time.jump(0.001)
+        assert second.problem() is not None, "a clock read just before may still show the old millisecond"
+        await time.settle()
         assert second.worker_id() == worker
 
 
