@@ -157,6 +157,8 @@ class World(
         self.reads: list[list[reading.LogRange]] = []
         self.read_gate = asyncio.Event()
         self.read_gate.set()
+        self.create_gate = asyncio.Event()
+        self.create_gate.set()
         self.metadata: list[dict[str, str]] = []
         self.ended_sessions: set[int] = set()
 
@@ -243,6 +245,7 @@ class World(
 
     async def CreateRoom(self, request: Any, context: Any) -> room_service_pb2.CreateRoomResponse:
         user_id = self._caller(context)
+        await self.create_gate.wait()
         room_id = 9_007_199_254_740_993
         self.room(room_id, user_id)
         reply = room_service_pb2.CreateRoomResponse()
