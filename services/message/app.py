@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from polychat.auth.v1.auth_service_pb2_grpc import AuthServiceStub
 
-from chassis import postgres
+from chassis import logs, postgres
 from chassis.grpc_server import GrpcService, serve_grpc
 from chassis.paging import PageTokens
 from chassis.postgres import Pool, open_pool
@@ -19,7 +19,7 @@ from chassis.tokens import TokenVerifier, jwks_from_auth
 from discovery import open_discovery
 from services.message.api import message_service, receipt_service
 from services.message.broker_watch import BrokerWatch
-from services.message.config import Settings
+from services.message.config import LiveSettings, Settings
 from services.message.consumer import LogConsumer
 from services.message.dead_letters import DeadLetterTopic
 from services.message.hints import Hints
@@ -61,6 +61,7 @@ async def app(settings: Settings, process: Process[Settings]) -> AsyncIterator[N
         stack.push_async_callback(publisher.close)
         hints = Hints(publisher, process.metrics)
         discovery = await stack.enter_async_context(open_discovery(process))
+        discovery.live_settings(LiveSettings).subscribe(lambda values: logs.set_level(values.log_level))
         verifier = TokenVerifier(jwks_from_auth(discovery.client("auth", AuthServiceStub)))
         services = _services(settings, reader, hints)
         await stack.enter_async_context(sequencing(settings, process, writer, hints))

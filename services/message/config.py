@@ -1,6 +1,8 @@
 """Settings of the message service."""
 
-from pydantic import Field
+from typing import Literal
+
+from pydantic import BaseModel, Field
 
 from chassis.config import DatabaseSettings, KafkaSettings, ProcessSettings, RedisSettings
 from chassis.kafka import DEAD_LETTER, ROOM_LOG
@@ -16,3 +18,9 @@ class Settings(ProcessSettings, DatabaseSettings, KafkaSettings, RedisSettings):
     consumer_session_seconds: float = Field(
         10.0, ge=1, le=60, description="silence after which the group gives our partitions to others"
     )
+
+
+class LiveSettings(BaseModel):
+    """Consul KV `polychat/message/…`, applied without a restart."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -78,6 +78,8 @@ async def test_a_commit_without_an_answer_is_neither_lost_nor_done_again(log: Lo
             assert (repeat.disposition, repeat.sequence) == (DISPOSITION_DUPLICATE, 2)
             assert (await log.until_told(4)).sequence == 3
             assert 2 not in log.outcomes.by_correlation
+            registry = running.process.metrics.registry
+            assert registry.get_sample_value("polychat_message_partitions_fenced_total") == 0
 
 
 async def test_commits_go_on_while_redis_is_away_and_the_heads_are_told_afterwards(
