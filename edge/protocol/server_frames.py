@@ -21,18 +21,20 @@ from polychat.message.v1.receipt_pb2 import Receipt
 
 from chassis.errors import Failure
 
+_ZERO = "0"
+
 
 class _Omitting(Struct, rename="camel", omit_defaults=True):
     pass
 
 
 class _Message(_Omitting):
-    message_id: str = "0"
-    message_number: str = "0"
-    sender_user_id: str = "0"
+    message_id: str = _ZERO
+    message_number: str = _ZERO
+    sender_user_id: str = _ZERO
     text: str = ""
-    reply_to_message_id: str = "0"
-    thread_root_message_id: str = "0"
+    reply_to_message_id: str = _ZERO
+    thread_root_message_id: str = _ZERO
     mentioned_user_ids: list[str] = []
 
 
@@ -41,30 +43,30 @@ class _MessageCreated(_Omitting):
 
 
 class _Event(_Omitting):
-    room_id: str = "0"
-    sequence: str = "0"
+    room_id: str = _ZERO
+    sequence: str = _ZERO
     create_time: str | UnsetType = UNSET
-    actor_user_id: str = "0"
+    actor_user_id: str = _ZERO
     request_id: str = ""
     message_created: _MessageCreated | UnsetType = UNSET
 
 
 class _Sent(_Omitting):
-    room_id: str = "0"
-    sequence: str = "0"
-    message_id: str = "0"
+    room_id: str = _ZERO
+    sequence: str = _ZERO
+    message_id: str = _ZERO
     create_time: str | UnsetType = UNSET
     duplicate: bool | UnsetType = UNSET
 
 
 class _Typing(_Omitting):
-    room_id: str = "0"
-    user_id: str = "0"
+    room_id: str = _ZERO
+    user_id: str = _ZERO
 
 
 class _Receipt(_Omitting):
-    room_id: str = "0"
-    user_id: str = "0"
+    room_id: str = _ZERO
+    user_id: str = _ZERO
     read_sequence: str | UnsetType = UNSET
 
 
@@ -105,10 +107,10 @@ def event_json(serialized: bytes) -> bytes:
         return frame_json(pb.ServerFrame(event=event))
     created = event.message_created
     body = _Event(
-        str(event.room_id),
-        str(event.sequence),
+        _number(event.room_id),
+        _number(event.sequence),
         _time(event.create_time) if event.HasField("create_time") else UNSET,
-        str(event.actor_user_id),
+        _number(event.actor_user_id),
         event.request_id,
         _MessageCreated(_message(created.message) if created.HasField("message") else UNSET),
     )
@@ -123,9 +125,9 @@ def event_binary(serialized: bytes) -> bytes:
 def sent_json(request_id: int, sent: SendMessageResponse) -> bytes:
     """A `sent` frame."""
     body = _Sent(
-        str(sent.room_id),
-        str(sent.sequence),
-        str(sent.message_id),
+        _number(sent.room_id),
+        _number(sent.sequence),
+        _number(sent.message_id),
         _time(sent.create_time) if sent.HasField("create_time") else UNSET,
         sent.duplicate if sent.HasField("duplicate") else UNSET,
     )
@@ -134,13 +136,13 @@ def sent_json(request_id: int, sent: SendMessageResponse) -> bytes:
 
 def typing_json(signal: TypingSignal) -> bytes:
     """A `typing` frame."""
-    return _json(_Frame(typing=_Typing(str(signal.room_id), str(signal.user_id))))
+    return _json(_Frame(typing=_Typing(_number(signal.room_id), _number(signal.user_id))))
 
 
 def receipt_json(receipt: Receipt) -> bytes:
     """A `receipt` frame."""
     read = str(receipt.read_sequence) if receipt.HasField("read_sequence") else UNSET
-    return _json(_Frame(receipt=_Receipt(str(receipt.room_id), str(receipt.user_id), read)))
+    return _json(_Frame(receipt=_Receipt(_number(receipt.room_id), _number(receipt.user_id), read)))
 
 
 def result_json(request_id: int, result: bytes) -> bytes:
@@ -155,6 +157,7 @@ def error_message(failure: Failure) -> pb.Error:
     )
     if failure.retry_after is not None:
         error.retry_after.FromMilliseconds(max(0, round(failure.retry_after * 1000)))
+    error.metadata.SetInParent()
     error.metadata.update({key: str(value) for key, value in failure.metadata.items()})
     return error
 
@@ -171,18 +174,23 @@ def error_json(request_id: int, failure: Failure) -> bytes:
 
 def _message(message: ChatMessage) -> _Message:
     return _Message(
-        str(message.message_id),
-        str(message.message_number),
-        str(message.sender_user_id),
+        _number(message.message_id),
+        _number(message.message_number),
+        _number(message.sender_user_id),
         message.text,
-        str(message.reply_to_message_id),
-        str(message.thread_root_message_id),
+        _number(message.reply_to_message_id),
+        _number(message.thread_root_message_id),
         [str(user_id) for user_id in message.mentioned_user_ids],
     )
 
 
 def _plain(message: ChatMessage) -> bool:
     return all(field.name not in _COLD_MESSAGE_FIELDS for field, _ in message.ListFields())
+
+
+def _number(value: int) -> str:
+    """An int64. msgspec leaves a default out by identity, so zero has to be that very string."""
+    return str(value) if value else _ZERO
 
 
 def _time(value: Timestamp) -> str:
