@@ -61,12 +61,20 @@ class HttpServer:
     """What the HTTP connections of a process share."""
 
     def __init__(
-        self, answer: Answer, handshake: Handshake, tasks: asyncio.TaskGroup, clock: Callable[[], float]
+        self,
+        answer: Answer,
+        handshake: Handshake,
+        tasks: asyncio.TaskGroup,
+        clock: Callable[[], float],
+        *,
+        socket_path: str = "/ws",
     ) -> None:
         self.answer = answer
         self.handshake = handshake
         self.tasks = tasks
         self.clock = clock
+        self.socket_path = socket_path
+        """Requests for it are handed to `handshake`."""
         self.connections: set[HttpConnection] = set()
 
     def protocol(self) -> HttpConnection:
@@ -160,7 +168,7 @@ class HttpConnection(asyncio.Protocol):
             raw.method.decode("latin-1"), path, query, headers, self._address, bytes(self._body)
         )
         self._request, self._body = None, bytearray()
-        if path == "/ws":
+        if path == self._server.socket_path:
             self._hand_over(request, pairs)
             return
         self._transport.pause_reading()

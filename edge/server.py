@@ -145,10 +145,12 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         """Bytes from the peer."""
         protocol = self._protocol
         protocol.receive_data(data)
+        self._write_protocol()
         for event in protocol.events_received():
             if isinstance(event, Frame):
                 self._frame(event)
-        self._write_protocol()
+        if protocol.state is not State.OPEN:
+            self._write_protocol()
 
     def eof_received(self) -> bool:
         """The peer's end of the stream."""
@@ -203,6 +205,10 @@ class WebSocketPeer(Peer, asyncio.Protocol):
             except UnicodeDecodeError as error:
                 self._protocol.fail(RfcCloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
                 return
+        self.take(opcode, data)
+
+    def take(self, opcode: Opcode, data: bytes) -> None:
+        """A whole message came in; text is UTF-8."""
         if (opcode is Opcode.TEXT) is (self.wire is Wire.JSON):
             self._application.receive(self, data)
             if self.held is not None and self._reading and self._transport is not None:
