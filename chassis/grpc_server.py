@@ -21,6 +21,7 @@ from chassis import logs
 from chassis.config import ProcessSettings
 from chassis.grpc_options import SERVER_OPTIONS
 from chassis.interceptors import Access, Guard
+from chassis.reflection import pool_of
 from chassis.run import Process
 from chassis.tokens import TokenVerifier
 
@@ -102,15 +103,11 @@ async def serve_grpc(
 def _add_inspection(server: grpc.aio.Server, health: HealthServicer, names: Sequence[str]) -> None:
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     channelz.add_channelz_servicer(server)
-    names = [
-        *names,
-        "grpc.health.v1.Health",
-        "grpc.channelz.v1.Channelz",
-        reflection.SERVICE_NAME,
-        REFLECTION_V1,
-    ]
-    reflection.enable_server_reflection(names, server)
-    servicer = ReflectionServicer(names)
+    names = [*names, "grpc.health.v1.Health", "grpc.channelz.v1.Channelz", reflection.SERVICE_NAME]
+    pool = pool_of(names)
+    names.append(REFLECTION_V1)
+    reflection.enable_server_reflection(names, server, pool)
+    servicer = ReflectionServicer(names, pool)
     handler = grpc.stream_stream_rpc_method_handler(
         servicer.ServerReflectionInfo,
         reflection_pb2.ServerReflectionRequest.FromString,
