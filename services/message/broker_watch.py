@@ -14,6 +14,7 @@ from services.message.consumer import LogConsumer
 from services.message.fetched import LogEnds, fault
 from services.message.kafka_log import log_ends
 from services.message.measures import Measures
+from services.message.progress import Progress
 from services.message.use_cases.sequencing import Sequencer
 
 WATCH_SECONDS = 2.0
@@ -34,6 +35,7 @@ class BrokerWatch:
         self._seen = float("-inf")
         self._topic_problem: str | None = None
         self._committed: dict[int, int] = {}
+        self._progress = Progress()
 
     def problem(self) -> str | None:
         """For readiness: why records are not being committed, None when they are."""
@@ -75,7 +77,19 @@ class BrokerWatch:
             if why is not None and self._sequencer.positions.get(partition) is not None:
                 self._consumer.refuse(partition, why)
         self._measures.consumer_lag.set(self._lag(owned, ends))
+        self._renew_if_stalled(ends)
         await self._hint_offsets(consumer, owned)
+
+    def _renew_if_stalled(self, ends: dict[int, LogEnds]) -> None:
+        """A client whose fetching has died says nothing about it; a new one does no harm."""
+        working = self._consumer.ownership.working & ends.keys() & self._sequencer.positions.keys()
+        positions = {partition: self._sequencer.positions[partition].next_offset for partition in working}
+        now = asyncio.get_running_loop().time()
+        stalled = self._progress.stalled(now, positions, {p: ends[p].end for p in working})
+        if stalled:
+            log.error("consumer_stalled", partitions=stalled)
+            self._progress = Progress()
+            self._consumer.renew()
 
     def _shape(self, consumer: AIOKafkaConsumer, topics: set[str]) -> str | None:
         if self._topic not in topics:

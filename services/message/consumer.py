@@ -57,6 +57,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._measures = measures
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
+        self._renewing = False
         self._consumer: AIOKafkaConsumer | None = None
         self.ownership = Ownership()
         self.joined = False
@@ -67,6 +68,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         while not self._stopping.is_set():
             try:
                 await self._session()
+                self._measures.consumer_restarts.inc(self._renewing)
             except (KafkaError, OSError, TimeoutError) as error:
                 self._measures.consumer_restarts.inc()
                 log.warning("consumer_lost", error=type(error).__name__, detail=str(error))
@@ -75,6 +77,10 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     def stop(self) -> None:
         """Ends `run` after the batch in hand and gives the partitions back."""
         self._stopping.set()
+
+    def renew(self) -> None:
+        """Goes on with a new client after the batch in hand."""
+        self._renewing = True
 
     @property
     def consumer(self) -> AIOKafkaConsumer | None:
@@ -85,9 +91,10 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         consumer = log_client(self._settings)
         consumer.subscribe([self._settings.room_log_topic], listener=self)
         self._consumer = consumer
+        self._renewing = False
         try:
             await consumer.start()
-            while not self._stopping.is_set():
+            while not (self._stopping.is_set() or self._renewing):
                 await self._step(consumer)
         finally:
             self._consumer = None

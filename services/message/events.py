@@ -22,8 +22,8 @@ from services.message.domain import (
     Unreadable,
 )
 
-MAX_EVENT_BYTES = 64 * 1024
-"""A text of 16 KiB with all its attachments and mentions is a third of this."""
+MAX_EVENT_BYTES = 32 * 1024
+"""A text of 16 KiB with all its mentions is half of this, and a page of 100 such fits a gRPC message."""
 REPLY_TO, CORRELATION = "reply_to", "correlation"
 _MAX_REPLY_TO_BYTES = 63
 EFFECTS = {

@@ -176,8 +176,14 @@ class MemoryLog:
         return Stretch(head, spans, taken, len(taken) < len(visible))
 
     async def user_rooms(self, asked: RoomsAsked) -> Mapping[int, list[RoomOfUser]]:
-        found = {user_id: await self._rooms(user_id, asked) for user_id in asked.user_ids}
-        return {user_id: rooms for user_id, rooms in found.items() if rooms}
+        left = FOREVER if asked.total is None else asked.total
+        found: dict[int, list[RoomOfUser]] = {}
+        for user_id in asked.user_ids:
+            rooms = (await self._rooms(user_id, asked))[:left]
+            left -= len(rooms)
+            if rooms:
+                found[user_id] = rooms
+        return found
 
     async def _rooms(self, user_id: int, asked: RoomsAsked) -> list[RoomOfUser]:
         before = (asked.before_activity, asked.before_room_id)

@@ -100,10 +100,14 @@ class RoomOfUser(NamedTuple):
 
 
 class RoomsAsked(NamedTuple):
-    """Whose rooms, which of them, and from where on; zeros and None: from the start, all."""
+    """Whose rooms, which of them, and from where on; zeros and None: from the start, all.
+
+    `total` bounds the rooms of all users together; the users after it is reached get none.
+    """
 
     user_ids: Sequence[int]
     limit: int
+    total: int | None = None
     before_activity: int = 0
     before_room_id: int = 0
     with_last_message: bool = False

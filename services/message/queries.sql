@@ -191,6 +191,7 @@ LEFT JOIN LATERAL (
     ORDER BY x.sequence DESC LIMIT 1
 ) l ON true
 ORDER BY u.n, r.activity DESC, r.room_id DESC
+LIMIT $7::bigint
 
 -- name: heads
 SELECT room_id, head_sequence FROM room_head WHERE room_id = ANY($1::bigint[])

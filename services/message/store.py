@@ -152,6 +152,7 @@ class PostgresLogReader:
                 asked.before_room_id,
                 asked.with_last_message,
                 None if asked.room_ids is None else list(asked.room_ids),
+                asked.total,
             )
         found: dict[int, list[RoomOfUser]] = {}
         for row in rows:

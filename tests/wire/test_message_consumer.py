@@ -197,6 +197,20 @@ async def test_lost_connections_to_the_database_lose_and_repeat_nothing(log: Log
         assert await log.until_stored(7, 61, 40) == list(range(1, 62))
 
 
+async def test_a_new_client_goes_on_where_the_old_one_stopped(log: Log) -> None:
+    """What the watch asks for when records are there and none is fetched."""
+    async with log.instance("one") as running:
+        await running.until_working()
+        await log.put(joined(7, 1, 1), 11)
+        await log.until_told(11)
+        running.consumer.renew()
+        await log.put(sent(7, 1, 2), 12)
+        assert (await log.until_told(12, 30)).sequence == 2
+        await running.until_working()
+        metrics = running.process.metrics.registry
+        assert metrics.get_sample_value("polychat_message_consumer_restarts_total") == 1
+
+
 async def _containing(report: Callable[[], object], text: str) -> str:
     said = str(await report())  # type: ignore[misc]
     return said if text in said else ""

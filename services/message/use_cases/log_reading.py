@@ -9,10 +9,10 @@ from services.message.domain import FOREVER, First, Outcome, RequestKey
 from services.message.ports import LogReader, Range, RoomOfUser, RoomsAsked, StoredEvent, Stretch
 from services.message.sequencer import repeat_of
 
-MAX_ROOMS = 20_000
-"""Rooms in one answer for all its users together, so that it fits a gRPC message; the rest is truncated."""
-MAX_ROOMS_WITH_MESSAGE = 100
-"""The same when each room brings a message of up to 16 KiB."""
+MAX_ROOMS = 60_000
+"""Rooms in one answer for all its users together, so that it fits a gRPC message."""
+MAX_ROOMS_WITH_MESSAGE = 110
+"""The same when each room brings a message of up to 32 KiB: a public page and the item after it."""
 
 
 class Skip(NamedTuple):
@@ -37,11 +37,17 @@ class LogReading:
         ]
 
     async def user_rooms(self, asked: RoomsAsked) -> list[tuple[int, list[RoomOfUser], bool]]:
-        """Per user, in the order asked: their rooms, and whether there are more."""
+        """Per user, in the order asked: their rooms, and whether there are more.
+
+        When all of them together are too many for one answer, everybody gets an equal share.
+        """
         most = MAX_ROOMS_WITH_MESSAGE if asked.with_last_message else MAX_ROOMS
         users = list(dict.fromkeys(asked.user_ids))
-        limit = max(1, min(asked.limit, most // max(1, len(users))))
-        found = await self._log.user_rooms(asked._replace(user_ids=users, limit=limit))
+        limit = asked.limit
+        found = await self._log.user_rooms(asked._replace(user_ids=users, total=most + 1))
+        if sum(map(len, found.values())) > most:
+            limit = max(1, min(limit, most // len(users) - 1))
+            found = await self._log.user_rooms(asked._replace(user_ids=users, limit=limit))
         return [
             (user, found.get(user, [])[:limit], len(found.get(user, [])) > limit) for user in asked.user_ids
         ]

@@ -10,6 +10,7 @@ from chassis.paging import PageTokens
 from services.message.domain import RequestKey
 from services.message.errors import MessageNotFound, NotAMember, ReceiptPastHead
 from services.message.ports import Range, RoomsAsked, StoredEvent
+from services.message.use_cases import log_reading
 from services.message.use_cases.history import Asked, History
 from services.message.use_cases.log_reading import LogReading, Skip
 from services.message.use_cases.receipts import Receipts
@@ -183,14 +184,14 @@ async def test_ranges_come_without_holes(world: World) -> None:
 async def test_a_range_too_large_for_one_answer_is_cut_and_says_nothing_of_the_rest(world: World) -> None:
     """What is missing is asked for again: no skip takes its place."""
     world.tape.put(joined(ROOM, 1, 1))
-    for number in range(2, 62):
-        world.tape.put(sent(ROOM, 1, number, "x" * 60_000))
+    for number in range(2, 122):
+        world.tape.put(sent(ROOM, 1, number, "x" * 30_000))
     await world.write(await world.owner())
     (_, entries), (_, other) = await LogReading(world.reader).stretches(
         [Range(ROOM, 0, 200, 0), Range(ROOM, 30, 200, 1)]
     )
     assert sequences(entries) == list(range(1, len(entries) + 1))
-    assert 10 < len(entries) < 30
+    assert 20 < len(entries) < 60
     assert sequences(other) == list(range(31, 31 + len(other)))
     assert sum(len(e.payload) for e in entries if isinstance(e, StoredEvent)) < 1_100_000
 
@@ -220,10 +221,26 @@ async def test_a_users_rooms_most_recently_active_first(world: World) -> None:
     assert last == [901, None, 900]
     ((_, page, more),) = await reading.user_rooms(RoomsAsked([1], 1))
     assert (more, page[0].last_message) == (True, None)
-    ((_, rest, _),) = await reading.user_rooms(RoomsAsked([1], 10, page[0].activity_millis, page[0].room_id))
+    ((_, rest, _),) = await reading.user_rooms(
+        RoomsAsked([1], 10, None, page[0].activity_millis, page[0].room_id)
+    )
     assert [r.room_id for r in rest] == [THIRD_ROOM, ROOM]
     many = await reading.user_rooms(RoomsAsked([3, 2], 10, room_ids=[OTHER_ROOM, ROOM]))
     assert [(u, [r.room_id for r in rooms]) for u, rooms, _ in many] == [(3, []), (2, [ROOM])]
+
+
+async def test_too_many_rooms_for_one_answer_are_shared_out_equally(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is left without rooms, and who has more is told so."""
+    monkeypatch.setattr(log_reading, "MAX_ROOMS", 4)
+    for number, room_id in enumerate((ROOM, OTHER_ROOM, THIRD_ROOM)):
+        world.tape.put_all(joined(room_id, 1, number * 10 + 1), joined(room_id, 2, number * 10 + 2))
+    await world.write(await world.owner())
+    found = await LogReading(world.reader).user_rooms(RoomsAsked([1, 2], 3))
+    assert [(user, len(rooms), more) for user, rooms, more in found] == [(1, 1, True), (2, 1, True)]
+    found = await LogReading(world.reader).user_rooms(RoomsAsked([1], 3))
+    assert [(user, len(rooms), more) for user, rooms, more in found] == [(1, 3, False)]
 
 
 async def test_unread_is_what_a_recount_gives(world: World) -> None:

@@ -98,8 +98,8 @@ async def test_a_large_commit_is_split_into_several_hints() -> None:
     """No hint is larger than a subscriber's buffer bears."""
     tape = Tape(PARTITION)
     tape.put(joined(ROOM, 1, 1))
-    for number in range(2, 42):
-        tape.put(sent(ROOM, 1, number, "x" * 60_000))
+    for number in range(2, 82):
+        tape.put(sent(ROOM, 1, number, "x" * 30_000))
     told = [
         payload
         for channel, payload in commit_hints(await plans_of(tape))
@@ -108,7 +108,7 @@ async def test_a_large_commit_is_split_into_several_hints() -> None:
     assert len(told) == 3
     assert max(map(len, told)) < 1_100_000
     sequences = [event.sequence for payload in told for event in RoomHint.FromString(payload).events]
-    assert sequences == list(range(1, 42))
+    assert sequences == list(range(1, 82))
 
 
 async def test_a_new_owner_says_compare_all_for_a_while_and_then_only_what_moved() -> None:
