@@ -2,6 +2,7 @@
 
 protoc leaves `json_name` out of the descriptors that Python loads. Clients that know a service by
 reflection alone, grpcurl above all, would then print `room_id` where everything else says `roomId`.
+The details of errors are no part of any service, so their files are added too.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from google.protobuf import descriptor_pool
 from google.protobuf.descriptor import Descriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.rpc import error_details_pb2
 
 
 def pool_of(services: Sequence[str]) -> DescriptorPool:
     """A pool with these services and all that they need. KeyError for one that is not loaded."""
     pool = DescriptorPool()
     added: set[str] = set()
+    _add(error_details_pb2.DESCRIPTOR, pool, added)
     for name in services:
         _add(descriptor_pool.Default().FindServiceByName(name).file, pool, added)
     return pool

@@ -30,6 +30,11 @@ def test_the_options_of_fields_stay() -> None:
     assert hello.field[0].options.SerializeToString()
 
 
+def test_the_details_of_errors_can_be_read() -> None:
+    """No method names them, and yet every error has them."""
+    assert pool_of([SERVICE]).FindMessageTypeByName("google.rpc.ErrorInfo").fields_by_name["reason"]
+
+
 def test_a_service_that_is_not_loaded_is_an_error() -> None:
     """At start, not when somebody asks."""
     with pytest.raises(KeyError):
