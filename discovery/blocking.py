@@ -15,6 +15,10 @@ from discovery.backoff import Backoff
 
 PACE_SECONDS: Final = 0.5
 """Between the starts of two requests: at most 2 a second even when every answer comes at once."""
+WAIT_SECONDS: Final = 8.0
+"""How long a query blocks, at the most, when nothing changes. As much later a frozen agent is noticed, and
+one that was wiped between two requests: it blocks for the old index, which it has not reached.
+"""
 RETRY_FIRST_SECONDS: Final = 0.25
 RETRY_MOST_SECONDS: Final = 4.0
 

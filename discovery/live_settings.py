@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
 
 from chassis import logs
 from discovery.agent import Agent, ConsulAway, KeyValue
-from discovery.blocking import follow
+from discovery.blocking import WAIT_SECONDS, follow
 
-WAIT_SECONDS: Final = 20.0
 M = TypeVar("M", bound=BaseModel)
 """A model whose fields all have defaults."""
 

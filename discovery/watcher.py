@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, NoReturn
+from typing import NoReturn
 
 from chassis import logs
 from discovery.agent import Agent, ConsulAway, Instance
-from discovery.blocking import follow
+from discovery.blocking import WAIT_SECONDS, follow
 from discovery.members import Members
-
-WAIT_SECONDS: Final = 20.0
-"""A query blocks this long when nothing changes; a frozen agent is noticed as much later."""
 
 log = logs.get("discovery")
 

@@ -36,7 +36,7 @@ class Applied:
         settings.subscribe(self._queue.put_nowait)
 
     async def next(self) -> Sending:
-        return await asyncio.wait_for(self._queue.get(), 10)
+        return await asyncio.wait_for(self._queue.get(), 20)
 
 
 async def test_a_value_written_is_applied_and_a_value_removed_is_the_default_again(
