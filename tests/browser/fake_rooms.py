@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +89,7 @@ class World:
         self.users: dict[str, User] = {}
         self.rooms: dict[str, Room] = {}
         self._ids = itertools.count(1000)
-        self.clock = lambda: datetime.datetime.now(datetime.UTC)
+        self.clock: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC)
 
     def next_id(self) -> str:
         """An id larger than all before."""

@@ -12,6 +12,13 @@ export interface AnchoredScroll {
   toEnd(): void;
 }
 
+/** Held by its lower edge: what is put above may take the sender's name off it, and then it is its text that has to stay. */
+interface Anchor {
+  element: HTMLElement;
+  /** How far below the list's top it ends. */
+  bottom: number;
+}
+
 /**
  * Keeps a list that grows at both ends still for its reader: who is at the end stays there, who reads above keeps the same message at
  * the same place, whatever is put before or after. The browser's own anchoring is switched off in the style sheet, because it gives up
@@ -19,7 +26,7 @@ export interface AnchoredScroll {
  */
 export function useAnchoredScroll(version: unknown): AnchoredScroll {
   const list = useRef<HTMLDivElement>(null);
-  const anchor = useRef<{ element: HTMLElement; top: number } | null>(null);
+  const anchor = useRef<Anchor | null>(null);
   const end = useRef(true);
   const placed = useRef(false);
   const [atEnd, setAtEnd] = useState(true);
@@ -59,17 +66,22 @@ export function useAnchoredScroll(version: unknown): AnchoredScroll {
   return { list, atEnd, scrolled, toEnd };
 }
 
-/** The first message that can be seen, and how far below the list's top it begins. */
-function anchorOf(list: HTMLElement): { element: HTMLElement; top: number } | null {
+/** The first message that can be seen. */
+function anchorOf(list: HTMLElement): Anchor | null {
   for (const element of list.querySelectorAll<HTMLElement>("[data-anchor]")) {
-    if (element.offsetTop + element.offsetHeight > list.scrollTop) return { element, top: element.offsetTop - list.scrollTop };
+    const bottom = bottomOf(element) - list.scrollTop;
+    if (bottom > 0) return { element, bottom };
   }
   return null;
 }
 
 /** Puts the anchor where it was; without one, shows the end. */
-function settle(list: HTMLElement | null, anchor: { element: HTMLElement; top: number } | null): void {
+function settle(list: HTMLElement | null, anchor: Anchor | null): void {
   if (list === null) return;
   if (anchor === null) list.scrollTop = list.scrollHeight;
-  else if (anchor.element.isConnected) list.scrollTop = anchor.element.offsetTop - anchor.top;
+  else if (anchor.element.isConnected) list.scrollTop = bottomOf(anchor.element) - anchor.bottom;
+}
+
+function bottomOf(element: HTMLElement): number {
+  return element.offsetTop + element.offsetHeight;
 }

@@ -1,0 +1,65 @@
+"""Two people, two browsers, the real product: they talk, one loses the line, nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import PATIENCE_MS
+from tests.browser.talking import expect_said, open_direct_chat, open_room, register, said, say
+from tests.support.stack import Stack
+
+
+@pytest.fixture
+async def two_pages(browser: Browser, stack: Stack) -> AsyncIterator[tuple[Page, Page]]:
+    """Two windows that share nothing."""
+    contexts = [await browser.new_context() for _ in range(2)]
+    pages = []
+    for context in contexts:
+        context.set_default_timeout(PATIENCE_MS)
+        page = await context.new_page()
+        await page.goto(stack.http_url)
+        pages.append(page)
+    yield pages[0], pages[1]
+    for context in contexts:
+        await context.close()
+
+
+async def test_two_people_talk_and_one_loses_the_line(two_pages: tuple[Page, Page], tmp_path: Path) -> None:
+    """What is said on both sides while one is away arrives once, in one order, when they are back."""
+    hers, his = two_pages
+    tag = secrets.token_hex(4)
+    her_name, his_name = f"ada-{tag}", f"alan-{tag}"
+    await register(hers, her_name, f"Ada {tag}")
+    await register(his, his_name, f"Alan {tag}")
+
+    await open_direct_chat(hers, his_name)
+    await say(hers, "Can you read this?")
+    await expect(his.get_by_label("Rooms").get_by_text("1 unread")).to_be_visible()
+    await open_room(his, f"Ada {tag}")
+    await say(his, "Every word.")
+    await expect_said(hers, ["Can you read this?", "Every word."])
+    await expect(his.get_by_label("Rooms").get_by_text("unread")).to_have_count(0)
+
+    await hers.context.set_offline(True)
+    await expect(hers.get_by_role("status").get_by_text("offline")).to_be_visible()
+    await say(hers, "Written without a line.")
+    await expect(hers.locator(".message.waiting")).to_have_count(1)
+    for number in range(5):
+        await say(his, f"While you were away, {number}")
+    await expect_said(his, await said(his))
+    await hers.screenshot(path=tmp_path / "offline.png")
+
+    await hers.context.set_offline(False)
+    away = [f"While you were away, {number}" for number in range(5)]
+    everything = ["Can you read this?", "Every word.", *away, "Written without a line."]
+    await asyncio.gather(expect_said(hers, everything), expect_said(his, everything))
+
+    await hers.screenshot(path=tmp_path / "together.png")
+    await hers.reload()
+    await expect_said(hers, everything)
