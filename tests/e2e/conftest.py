@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.support.api import Api, User
+from tests.support.grpcurl import grpcurl_program
 from tests.support.peer import Connect, OpenTransport, Peer, signed_in
 from tests.support.stack import Stack
 from tests.support.transports import SessionStream, Transport, open_binary, open_json
@@ -20,6 +22,12 @@ async def api(stack: Stack) -> AsyncIterator[Api]:
     client = Api(stack.http_url)
     yield client
     await client.close()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def grpcurl() -> Path:
+    """The program, built on the first run where there is none."""
+    return await grpcurl_program()
 
 
 @pytest_asyncio.fixture(scope="module")

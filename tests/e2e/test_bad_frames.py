@@ -17,6 +17,8 @@ from tests.support.transports import BinarySocket, Closed, Frame, JsonSocket, Se
 
 FRAME_BYTES = 65_536
 HELLO_SECONDS = 5.0
+BURST = 40
+"""Frames that a connection may send at once; `hello` is the first."""
 BAD_FRAME, UNAUTHENTICATED, HELLO_TOO_LATE = 4201, 4200, 4207
 
 Write = Callable[[ClientConnection], Awaitable[Any]]
@@ -212,5 +214,22 @@ async def test_more_than_the_limit_in_flight_waits_and_is_answered(
     """The edge stops reading at 32 and goes on: every request gets exactly one answer."""
     room = await api.create_room(people[0])
     peer = await connect(people[0], "binary")
-    answers = await asyncio.gather(*(peer.send(room, f"{n}") for n in range(100)))
-    assert sorted(int(answer["sequence"]) for answer in answers) == list(range(2, 102))
+    answers = await asyncio.gather(*(peer.send(room, f"{n}") for n in range(BURST - 1)))
+    assert sorted(int(answer["sequence"]) for answer in answers) == list(range(2, BURST + 1))
+
+
+async def test_more_than_a_burst_is_limited_and_the_connection_lives(
+    api: Api, people: list[User], connect: Connect
+) -> None:
+    """RATE_LIMITED with a time to wait, no `sent` for what was refused; afterwards all goes on."""
+    room = await api.create_room(people[0])
+    peer = await connect(people[0])
+    sends = (peer.send(room, f"{n}") for n in range(2 * BURST))
+    results = await asyncio.gather(*sends, return_exceptions=True)
+    refused = [result for result in results if isinstance(result, Refused)]
+    sent = [int(result["sequence"]) for result in results if isinstance(result, dict)]
+    assert {(error.code, error.reason) for error in refused} == {("RESOURCE_EXHAUSTED", "RATE_LIMITED")}
+    assert all(error.retryable and error.retry_after > 0 for error in refused)
+    assert len(refused) + len(sent) == 2 * BURST
+    assert sorted(sent) == list(range(2, len(sent) + 2))
+    assert await api.head(people[0], room) == len(sent) + 1

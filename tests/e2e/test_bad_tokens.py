@@ -96,20 +96,18 @@ async def test_a_wrong_token_is_refused_everywhere(
     ("header", "reason"),
     [
         (None, "TOKEN_MISSING"),
-        ("", "TOKEN_MISSING"),
-        ("Bearer", "TOKEN"),
-        ("Bearer ", "TOKEN"),
-        ("Basic abc", "TOKEN"),
+        ("", "TOKEN_INVALID"),
+        ("Bearer", "TOKEN_INVALID"),
+        ("Basic abc", "TOKEN_INVALID"),
         ("Bearer a, Bearer b", "TOKEN_INVALID"),
     ],
 )
 async def test_no_bearer_token_no_answer(api: Api, header: str | None, reason: str) -> None:
-    """TOKEN_MISSING where there is none; what is no bearer token is no better."""
+    """TOKEN_MISSING where there is no header, TOKEN_INVALID where it holds no bearer token."""
     headers = {} if header is None else {"authorization": header}
     with pytest.raises(ApiError) as refused:
         await api.call("RoomService/ListRooms", {}, headers=headers)
-    assert refused.value.status == 401
-    assert refused.value.reason.startswith(reason)
+    assert (refused.value.status, refused.value.reason) == (401, reason)
 
 
 async def test_identity_headers_from_outside_say_nothing(api: Api, stack: Stack, people: list[User]) -> None:

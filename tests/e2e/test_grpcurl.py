@@ -8,25 +8,17 @@ import uuid
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from tests.support.api import Api, User
-from tests.support.grpcurl import grpcurl_program
 from tests.support.methods import METHODS, service_of
 from tests.support.stack import Stack
 
 SERVICES = ("auth", "user", "chat", "message", "edge")
 
 
-@pytest_asyncio.fixture(scope="session")
-async def program() -> Path:
-    """grpcurl, built on the first run where there is none."""
-    return await grpcurl_program()
-
-
-async def _run(program: Path, *arguments: str, status: int = 0) -> str:
+async def _run(grpcurl: Path, *arguments: str, status: int = 0) -> str:
     process = await asyncio.create_subprocess_exec(
-        *(str(program), "-plaintext", "-max-time", "20", *arguments),
+        *(str(grpcurl), "-plaintext", "-max-time", "20", *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -37,9 +29,9 @@ async def _run(program: Path, *arguments: str, status: int = 0) -> str:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_list_names_what_a_process_serves(program: Path, stack: Stack, service: str) -> None:
+async def test_list_names_what_a_process_serves(grpcurl: Path, stack: Stack, service: str) -> None:
     """Its public services, health, channelz and both reflections."""
-    listed = set((await _run(program, stack.grpc_address(service), "list")).split())
+    listed = set((await _run(grpcurl, stack.grpc_address(service), "list")).split())
     expected = {
         "grpc.health.v1.Health",
         "grpc.channelz.v1.Channelz",
@@ -54,27 +46,27 @@ async def test_list_names_what_a_process_serves(program: Path, stack: Stack, ser
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_every_listed_service_can_be_described(program: Path, stack: Stack, service: str) -> None:
+async def test_every_listed_service_can_be_described(grpcurl: Path, stack: Stack, service: str) -> None:
     """With the messages behind it: the descriptors are complete."""
     address = stack.grpc_address(service)
-    for name in (await _run(program, address, "list")).split():
+    for name in (await _run(grpcurl, address, "list")).split():
         if name.startswith("polychat."):
-            assert "service" in await _run(program, address, "describe", name)
+            assert "service" in await _run(grpcurl, address, "describe", name)
     method = next((n for n in METHODS if service_of(n) == service), "RoomService/CreateRoom")
     request = METHODS[method].input_type.full_name
-    assert "message" in await _run(program, address, "describe", request)
+    assert "message" in await _run(grpcurl, address, "describe", request)
 
 
 @pytest.mark.parametrize("service", ["chat", "edge"])
 async def test_a_call_with_the_token_in_a_header(
-    program: Path, api: Api, stack: Stack, people: list[User], service: str
+    grpcurl: Path, api: Api, stack: Stack, people: list[User], service: str
 ) -> None:
     """Straight to the service or through the edge; the answer is canonical JSON."""
     anna = people[0]
     room = await api.create_room(anna)
     answer = json.loads(
         await _run(
-            program,
+            grpcurl,
             *("-H", f"authorization: Bearer {anna.access_token}"),
             *("-d", json.dumps({"roomId": str(room), "requestId": str(uuid.uuid4()), "text": "hi"})),
             stack.grpc_address(service),
@@ -89,25 +81,25 @@ async def test_a_call_with_the_token_in_a_header(
 
 @pytest.mark.parametrize("service", ["chat", "edge"])
 async def test_an_error_shows_its_reason(
-    program: Path, stack: Stack, people: list[User], service: str
+    grpcurl: Path, stack: Stack, people: list[User], service: str
 ) -> None:
     """Code, ErrorInfo and violations, as grpcurl prints details."""
     address = stack.grpc_address(service)
     method = "polychat.chat.v1.RoomService/GetRoom"
-    missing = await _run(program, "-d", '{"roomId":"1"}', address, method, status=80)
+    missing = await _run(grpcurl, "-d", '{"roomId":"1"}', address, method, status=80)
     assert "Unauthenticated" in missing
     assert "TOKEN_MISSING" in missing
     token = ("-H", f"authorization: Bearer {people[0].access_token}")
-    wrong = await _run(program, *token, "-d", '{"roomId":"0"}', address, method, status=67)
+    wrong = await _run(grpcurl, *token, "-d", '{"roomId":"0"}', address, method, status=67)
     assert "InvalidArgument" in wrong
     assert "room_id" in wrong
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_health_and_channelz_answer(program: Path, stack: Stack, service: str) -> None:
-    """SERVING, and at least one server with calls."""
+async def test_health_and_channelz_answer(grpcurl: Path, stack: Stack, service: str) -> None:
+    """SERVING, and the server with the socket it listens on."""
     address = stack.grpc_address(service)
-    health = await _run(program, address, "grpc.health.v1.Health/Check")
+    health = await _run(grpcurl, address, "grpc.health.v1.Health/Check")
     assert json.loads(health) == {"status": "SERVING"}
-    servers = json.loads(await _run(program, address, "grpc.channelz.v1.Channelz/GetServers"))
-    assert int(servers["server"][0]["data"]["callsStarted"]) > 0
+    servers = json.loads(await _run(grpcurl, address, "grpc.channelz.v1.Channelz/GetServers"))
+    assert servers["server"][0]["listenSocket"]

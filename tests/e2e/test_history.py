@@ -35,7 +35,7 @@ async def test_events_forward(api: Api, people: list[User], room: int, after: in
     if page_size == 1 and after < 7:
         page_size = 4
     request = {"roomId": str(room), "afterSequence": str(after)}
-    events = await api.pages("MessageService/ListEvents", request, people[1], "events", page_size)
+    events = await api.pages("MessageService/ListEvents", request, people[0], "events", page_size)
     assert _sequences(events) == list(range(after + 1, HEAD + 1))
 
 

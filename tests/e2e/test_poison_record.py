@@ -71,7 +71,7 @@ async def test_a_poison_record_never_blocks_its_room(
         return _reason(stack, placed.partition, placed.offset)
 
     assert await eventually(stored, what="the dead letter")
-    assert [int(e["sequence"]) for e in await api.log(bert, room)] == list(range(1, after + 1))
+    assert [int(e["sequence"]) for e in await api.log(anna, room)] == list(range(1, after + 1))
 
 
 async def test_a_dead_letter_is_in_its_topic_too(

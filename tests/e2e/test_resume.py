@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from tests.support.api import Api, User
 from tests.support.peer import Connect
 
 REPLAYED = 200
 """Events of a room that a resume replays; past it there is a `gap`."""
+
+
+async def _talk(api: Api, users: Sequence[User], room: int, count: int) -> None:
+    """So many messages, by all of them, twenty at a time."""
+    for start in range(0, count, 20):
+        numbers = range(start, min(start + 20, count))
+        await asyncio.gather(*(api.send(users[n % len(users)], room, f"{n}") for n in numbers))
 
 
 async def test_resume_shows_what_was_missed_once(api: Api, people: list[User], connect: Connect) -> None:
@@ -63,13 +71,11 @@ async def test_too_much_missed_is_one_gap_that_pages_fill(
     api: Api, people: list[User], connect: Connect
 ) -> None:
     """More than the server replays: one `gap` up to the head, the pages have it all, live goes on after."""
-    anna, bert, *_ = people
-    room = await api.create_room(anna, [bert])
+    anna, bert, cleo, dora = people
+    room = await api.create_room(anna, [bert, cleo, dora])
     cursor = await api.head(bert, room)
-    writer = await connect(anna, "binary")
-    for _ in range(8):
-        await asyncio.gather(*(writer.send(room, "bulk") for _ in range(30)))
-    head = cursor + 240
+    head = cursor + REPLAYED + 40
+    await _talk(api, [anna, cleo, dora], room, head - cursor)
     peer = await connect(bert, cursors={room: cursor})
     gap = (await peer.until(lambda f: "gap" in f))["gap"]
     assert gap["roomId"] == str(room)
@@ -89,12 +95,10 @@ async def test_a_resume_of_exactly_what_is_replayed_has_no_gap(
     api: Api, people: list[User], connect: Connect
 ) -> None:
     """The limit itself is still replayed."""
-    anna, bert, *_ = people
-    room = await api.create_room(anna, [bert])
+    anna, bert, cleo, dora = people
+    room = await api.create_room(anna, [bert, cleo, dora])
     cursor = await api.head(bert, room)
-    writer = await connect(anna, "binary")
-    for _ in range(8):
-        await asyncio.gather(*(writer.send(room, "bulk") for _ in range(REPLAYED // 8)))
+    await _talk(api, [anna, cleo, dora], room, REPLAYED)
     peer = await connect(bert, cursors={room: cursor})
     await peer.event(room, cursor + REPLAYED)
     assert peer.sequences(room) == list(range(cursor + 1, cursor + REPLAYED + 1))

@@ -145,8 +145,9 @@ class Api:
 
     async def head(self, user: User, room_id: int) -> int:
         """The head of a room that the user is in."""
-        answer = await self.call_again("RoomService/GetRoom", {"roomId": str(room_id)}, user)
-        return int(answer["room"]["headSequence"])
+        request = {"roomId": str(room_id), "pageSize": 1}
+        answer = await self.call_again("MessageService/ListEvents", request, user)
+        return int(answer["events"][-1]["sequence"])
 
 
 def user_from(answer: Json) -> User:
