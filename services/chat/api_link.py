@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 from polychat.internal.link.v1 import link_service_pb2_grpc
-from polychat.internal.link.v1.link_service_pb2 import AttachRequest, AttachResponse
+from polychat.internal.link.v1.link_service_pb2 import AttachRequest
 
 from chassis import logs
-from chassis.errors import InvalidField
+from chassis.errors import InvalidField, Overloaded
 from chassis.interceptors import Access
 from services.chat.link_output import MAX_BYTES, LinkOutput
 from services.chat.links import Link, LinkParts
@@ -27,11 +27,6 @@ _INSTANCE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 log = logs.get("chat")
 
 
-def cut(handler: asyncio.Task[Any]) -> None:
-    """Ends a call whose peer does not read: its handler waits in a write and can only be cancelled."""
-    handler.cancel()
-
-
 class LinkApi(link_service_pb2_grpc.LinkServiceServicer):
     """polychat.internal.link.v1.LinkService."""
 
@@ -43,29 +38,44 @@ class LinkApi(link_service_pb2_grpc.LinkServiceServicer):
         self.draining = False
         """Set while this instance leaves: who attaches now is told at once."""
 
-    async def Attach(  # noqa: N802 — gRPC's name
-        self, request_iterator: AsyncIterator[AttachRequest], _context: Context
-    ) -> AsyncIterator[AttachResponse]:
-        first = await anext(aiter(request_iterator), None)
+    async def Attach(  # type: ignore[override]  # noqa: N802 — gRPC's name; see below
+        self, request_iterator: AsyncIterator[AttachRequest], context: Context
+    ) -> None:
+        """Writes to the context instead of yielding: a write that hangs, because the edge does not read,
+        can then be given up and the call ended with a status."""
+        requests = aiter(request_iterator)
+        first = await anext(requests, None)
         if first is None:
             return
         if not _INSTANCE.fullmatch(first.edge_instance):
             raise InvalidField("edge_instance", "must name the edge in the first message")
-        handler = asyncio.current_task()
-        assert handler is not None  # noqa: S101 — a coroutine runs in a task
-        output = LinkOutput(self._instance, self._clock, max_bytes=self._max_bytes, cut=lambda: cut(handler))
+        output = LinkOutput(self._instance, self._clock, max_bytes=self._max_bytes)
         link = Link(self._parts, first.edge_instance, output)
         if self.draining:
             output.drain()
         log.info("edge_attached", edge=first.edge_instance)
-        reader = asyncio.create_task(link.read(first, request_iterator))
-        reader.add_done_callback(lambda _reader: output.end())
         try:
-            async for frame in output.frames():
-                yield frame
-            if reader.done():
-                reader.result()
+            await _until_one_ends(link.read(first, requests), _write(output, context), output.ended.wait())
         finally:
-            reader.cancel()
             self._parts.hub.detach(link.edge)
-            log.info("edge_detached", edge=first.edge_instance)
+            log.info("edge_detached", edge=first.edge_instance, overflowed=output.overflowed)
+        if output.overflowed:
+            raise Overloaded("the edge does not read fast enough; attach again")
+
+
+async def _write(output: LinkOutput, context: Context) -> None:
+    async for frame in output.frames():
+        await context.write(frame)
+
+
+async def _until_one_ends(*works: Coroutine[Any, Any, object]) -> None:
+    """Runs all until the first ends, and raises what it raised."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for task in done:
+        task.result()

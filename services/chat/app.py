@@ -145,7 +145,7 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     )
     hub = Hub(lambda rooms, wanted: _listen(subscriber, rooms, wanted))
     placement = Placement(hub, messages)
-    repair = Repair(hub, placement, on_compare=measures.compared)
+    repair = Repair(hub, placement, _clock, on_compare=measures.compared)
     hints = Hints(
         instance=settings.instance,
         hub=hub,

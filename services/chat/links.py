@@ -32,6 +32,9 @@ from services.chat.wire import draft_of, failure_message, sent_message
 MAX_HELD_SENDS = 64
 """Sends of one connection that wait for its token to be checked; more than an edge lets be in flight."""
 
+OPEN_AT_ONCE = 100
+"""Connections whose rooms are read and told together; the next wait until the edge has taken these."""
+
 
 class Verifier(Protocol):
     """Checks access tokens; chassis.tokens.TokenVerifier does."""
@@ -59,6 +62,7 @@ class Link:
         self._parts = parts
         self._output = output
         self._held: dict[int, list[Send]] = {}
+        self._opening = asyncio.Lock()
         self.edge: Edge = parts.hub.attach(edge_instance, output)
 
     async def read(self, first: AttachRequest, requests: AsyncIterator[AttachRequest]) -> None:
@@ -85,9 +89,15 @@ class Link:
 
     async def _open(self, opening: Sequence[OpenConnection]) -> None:
         accepted = [c for c in [await self._accept(o) for o in opening] if c is not None]
+        async with self._opening:
+            for start in range(0, len(accepted), OPEN_AT_ONCE):
+                await self._output.calm()
+                await self._place(accepted[start : start + OPEN_AT_ONCE])
+
+    async def _place(self, accepted: Sequence[Connection]) -> None:
         users = {connection.user_id for connection in accepted}
         try:
-            lists = await self._parts.placement.rooms_of(users) if users else {}
+            lists = await self._parts.placement.rooms_of(users)
         except Failure as failure:
             self._refuse(accepted, failure)
             return

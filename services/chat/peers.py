@@ -37,7 +37,7 @@ class Client(Protocol[StubT]):
 
 @dataclass(frozen=True, slots=True)
 class UserRoomList:
-    """All rooms of a user: the first page as the edge shows it, and the heads of every one."""
+    """All rooms of a user: the first thousand as the edge shows them, and the heads of every one."""
 
     first: Sequence[log_pb2.UserRoom]
     truncated: bool
@@ -127,8 +127,8 @@ class MessagePeer:
         return found
 
     async def _complete(self, page: log_pb2.UserRooms) -> UserRoomList:
-        first, truncated = list(page.rooms), page.truncated
-        rooms = list(first)
+        """A page may be shorter than asked for, when many users share one answer."""
+        rooms = list(page.rooms)
         while page.truncated and page.rooms:
             last = page.rooms[-1]
             request = log_pb2.ListUserRoomsRequest(
@@ -140,7 +140,8 @@ class MessagePeer:
             page = (await self._list(request))[0]
             rooms.extend(page.rooms)
         heads = {room.room_id: room.head_sequence for room in rooms}
-        return UserRoomList(first, truncated, heads, {room.room_id: room.joined_sequence for room in rooms})
+        joined = {room.room_id: room.joined_sequence for room in rooms}
+        return UserRoomList(rooms[:ROOMS_A_PAGE], len(rooms) > ROOMS_A_PAGE, heads, joined)
 
     async def _list(self, request: log_pb2.ListUserRoomsRequest) -> Sequence[log_pb2.UserRooms]:
         try:

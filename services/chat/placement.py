@@ -61,6 +61,8 @@ class Placement:
     async def read_again(self, user_ids: Collection[int]) -> None:
         """For live connections, after hints were lost: joins that were missed are introduced by their own
         event, rooms that were left are compared once more so that the edge sees how. May raise a Failure."""
+        if not user_ids:
+            return
         marks = {user_id: self._hub.mark(user_id) for user_id in user_ids}
         lists = await self._log.all_rooms(sorted(user_ids))
         gone = {r for u, rooms in lists.items() for r in self._hub.rooms_of(u) - rooms.heads.keys()}
@@ -70,7 +72,7 @@ class Placement:
             for user_id, rooms in lists.items()
             for room_id in rooms.heads.keys() - self._hub.rooms_of(user_id)
         }
-        events = await self._log.events_at(list(joins))
+        events = await self._log.events_at(list(joins)) if joins else []
         for user_id, rooms in lists.items():
             if self._hub.mark(user_id) != marks[user_id]:
                 self._hub.doubtful.add(user_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 
 from chassis import logs
@@ -10,10 +11,13 @@ from chassis.errors import Failure
 from chassis.kafka import partition_of
 from services.chat.hub import Hub
 from services.chat.placement import Placement
+from services.chat.ports import Clock
 
 RETRY_SECONDS = 1.0
-DOUBT_SECONDS = 1.0
-"""How often users whose lists are in doubt are looked for."""
+LOOK_SECONDS = 1.0
+"""How often it is looked for users whose lists are in doubt or were asked for too early."""
+LISTS_SECONDS = 5.0
+"""At least, between two readings of everybody's lists: a new owner asks for comparing several times."""
 
 log = logs.get("chat")
 
@@ -25,6 +29,7 @@ class Repair:
         self,
         hub: Hub,
         placement: Placement,
+        clock: Clock,
         *,
         on_compare: Callable[[int], None] = lambda _behind: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -34,22 +39,23 @@ class Repair:
         self._on_compare = on_compare
         self._sleep = sleep
         self._partitions: set[int] = set()
+        self._lists_due = False
+        self._lists_after = float("-inf")
+        self._clock = clock
         self._wake = asyncio.Event()
 
     def request(self, partitions: Iterable[int]) -> None:
         """Hints of these partitions may be lost: compare their rooms and read all users' lists again."""
         self._partitions.update(partitions)
+        self._lists_due = True
         self._wake.set()
 
     async def run(self) -> None:
         """Repairs until cancelled; what fails is tried again a second later."""
         while True:
-            try:
-                async with asyncio.timeout(DOUBT_SECONDS):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
                     await self._wake.wait()
-            except TimeoutError:
-                if not self._hub.doubtful:
-                    continue
             self._wake.clear()
             try:
                 await self.repair()
@@ -59,20 +65,26 @@ class Repair:
                 await self._sleep(RETRY_SECONDS)
 
     async def repair(self) -> None:
-        """One round. Raises a Failure; what was asked for is then still asked for."""
-        partitions, self._partitions = self._partitions, set()
+        """One round of what is due. Raises a Failure; what was asked for is then still asked for."""
+        await self._compare()
+        if self._lists_due and self._clock() >= self._lists_after:
+            self._lists_due = False
+            self._hub.doubtful.update(self._hub.users)
+            self._lists_after = self._clock() + LISTS_SECONDS
         doubtful, self._hub.doubtful = self._hub.doubtful, set()
         try:
-            await self._repair(partitions, doubtful)
+            await self._placement.read_again(doubtful & set(self._hub.users))
         except Failure:
-            self._partitions |= partitions
             self._hub.doubtful |= doubtful
             raise
 
-    async def _repair(self, partitions: set[int], doubtful: set[int]) -> None:
+    async def _compare(self) -> None:
+        partitions, self._partitions = self._partitions, set()
+        rooms = [room_id for room_id in self._hub.rooms if partition_of(room_id) in partitions]
+        try:
+            behind = await self._placement.compare(rooms)
+        except Failure:
+            self._partitions |= partitions
+            raise
         if partitions:
-            rooms = [room_id for room_id in self._hub.rooms if partition_of(room_id) in partitions]
-            self._on_compare(await self._placement.compare(rooms))
-        users = set(self._hub.users) if partitions else doubtful & set(self._hub.users)
-        if users:
-            await self._placement.read_again(users)
+            self._on_compare(behind)

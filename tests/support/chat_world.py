@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from chassis.caller import Caller
-from chassis.errors import BackendUnavailable
 from polychat.event.v1.room_event_pb2 import RoomEvent
 from polychat.internal.log.v1.log_read_service_pb2 import UserRoom
 from polychat.internal.log.v1.record_pb2 import EventRecord
+
+from chassis.caller import Caller
+from chassis.errors import BackendUnavailable
 from services.chat.events import MessageEncoder
 from services.chat.memory import MemoryRoomStore
 from services.chat.outbox import OutboxRelay
@@ -22,8 +24,8 @@ from services.chat.peers import UserRoomList
 from services.chat.ports import (
     Disposition,
     LogEntry,
-    Outcome,
     OutboxEntry,
+    Outcome,
     RequestKey,
     RoomActivity,
 )
@@ -179,9 +181,7 @@ class MemoryLog:
             return
         event = RoomEvent.FromString(entry.event)
         event.sequence = len(room.events) + 1
-        record = EventRecord(
-            room_id=entry.room_id, sequence=event.sequence, event=event.SerializeToString()
-        )
+        record = EventRecord(room_id=entry.room_id, sequence=event.sequence, event=event.SerializeToString())
         if event.HasField("member_joined"):
             room.members[event.member_joined.membership.user_id] = event.sequence
             record.joined_user_ids.append(event.member_joined.membership.user_id)
@@ -289,10 +289,10 @@ class World:
 
 
 @asynccontextmanager
-async def running(*loops: Callable[[], object]) -> AsyncIterator[None]:
+async def running(*loops: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Runs endless coroutines as long as the block; one that fails fails the block."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(loop()) for loop in loops]  # type: ignore[arg-type]
+        tasks = [group.create_task(loop()) for loop in loops]
         yield
         for task in tasks:
             task.cancel()

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from polychat.internal.log.v1.record_pb2 import LogRecord
 
 from chassis.kafka import PARTITIONS, partition_of
 from chassis.postgres import open_pool
-from polychat.internal.log.v1.record_pb2 import LogRecord
 from services.chat import domain
 from services.chat.domain import Change, Crowd, Room, RoomKind
 from services.chat.outbox import OutboxRelay

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from polychat.event.v1.room_event_pb2 import RoomEvent
 
 from chassis.errors import BackendUnavailable, Failure
 from chassis.postgres import open_pool
-from polychat.event.v1.room_event_pb2 import RoomEvent
 from services.chat import domain
 from services.chat.domain import Change, Crowd, NewRoom, Role, Room, RoomKind, State
 from services.chat.memory import MemoryRoomStore
@@ -86,7 +86,12 @@ async def test_a_room_comes_back_as_it_was_made(stores: Stores) -> None:
     assert made is not None
     assert await stores.store.room(new.room.room_id) == new.room
     (listed,) = await stores.store.list_memberships(new.room.room_id, 0, 10)
-    assert (listed.user_id, listed.role, listed.state, listed.join_time) == (ANN, Role.OWNER, State.JOINED, NOW)
+    assert (listed.user_id, listed.role, listed.state, listed.join_time) == (
+        ANN,
+        Role.OWNER,
+        State.JOINED,
+        NOW,
+    )
     (row,) = made.entries
     assert (row.entry.room_id, row.entry.sender_user_id, row.reply_to) == (new.room.room_id, 0, "chat-1")
 
@@ -154,10 +159,7 @@ async def test_concurrent_changes_of_a_room_take_turns(stores: Stores) -> None:
     """Twenty joins of one user write one membership and one event."""
     room_id = await stores.made()
     changed = await asyncio.gather(
-        *(
-            stores.store.change(room_id, [BOB], entering(room_id, BOB), stores.origin)
-            for _ in range(20)
-        )
+        *(stores.store.change(room_id, [BOB], entering(room_id, BOB), stores.origin) for _ in range(20))
     )
     assert sum(len(c.entries) for c in changed) == 1
     assert all(c.memberships[BOB].joined for c in changed)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
 
 from chassis.errors import Failure
 from services.chat import domain
-from services.chat.domain import Action, Crowd, LeftReason, MemberLeft, Membership, Role, Room, RoomKind, State
+from services.chat.domain import (
+    Action,
+    Crowd,
+    LeftReason,
+    MemberLeft,
+    Membership,
+    Role,
+    Room,
+    RoomKind,
+    State,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 OWNER, MODERATOR, MEMBER, OTHER, STRANGER, GONE, BANNED = range(1, 8)
@@ -148,7 +159,7 @@ def test_only_a_higher_role_removes(actor: int, target: int, reason: str | None)
 def test_a_direct_room_is_fixed_for_its_two_and_hidden_from_others() -> None:
     """Its members learn DIRECT_ROOM_FIXED, everybody else that they are no member."""
     direct, two = room(RoomKind.DIRECT), crowd()
-    attempts = [
+    attempts: list[Callable[[int], object]] = [
         lambda who: domain.leave(direct, two, 7, who),
         lambda who: domain.add_members(direct, two, 7, who, [9], NOW),
         lambda who: domain.remove_member(direct, two, 7, who, OTHER),

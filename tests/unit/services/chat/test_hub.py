@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import pytest
-
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
+
 from services.chat.hub import Connection, Edge, Hub
 
 ANN, BOB, EVE = 1, 2, 3
@@ -69,7 +69,9 @@ class House:
         return self._connections
 
 
-def event(sequence: int, room_id: int = ROOM, *, joined: Sequence[int] = (), left: Sequence[int] = ()) -> EventRecord:
+def event(
+    sequence: int, room_id: int = ROOM, *, joined: Sequence[int] = (), left: Sequence[int] = ()
+) -> EventRecord:
     return EventRecord(room_id=room_id, sequence=sequence, joined_user_ids=joined, left_user_ids=left)
 
 

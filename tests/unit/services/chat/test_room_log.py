@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, OutOfOrderSequenceNumber
+from polychat.internal.log.v1.record_pb2 import LogRecord
 
 from chassis.errors import Failure
 from chassis.kafka import partition_of
-from polychat.internal.log.v1.record_pb2 import LogRecord
 from services.chat import room_log
 from services.chat.ports import LogEntry, OutboxEntry
 from services.chat.room_log import KafkaRoomLog
 from tests.support.chat_world import running, settle
+from tests.support.eventually import eventually
 
 
 def entry(number: int, room_id: int = 7, size: int = 1) -> LogEntry:
@@ -49,20 +50,20 @@ class Broker:
         self.opened = self.closed = 0
         self.refusals = 0
 
-    async def open(self) -> Broker:
+    async def open(self) -> Any:
         if self.refusals:
             self.refusals -= 1
             raise KafkaConnectionError("no broker")
         self.opened += 1
         return self
 
-    async def close(self, producer: Broker) -> None:
+    async def close(self, producer: Any) -> None:
         self.closed += 1
 
-    def create_batch(self) -> FakeBatch:
+    def create_batch(self) -> Any:
         return FakeBatch()
 
-    async def send_batch(self, batch: FakeBatch, topic: str, *, partition: int) -> asyncio.Future[None]:
+    async def send_batch(self, batch: Any, topic: str, *, partition: int) -> asyncio.Future[None]:
         sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         failure = self.failures.pop(0) if self.failures else None
         if failure is None or self.lost_answers:
@@ -178,17 +179,16 @@ async def test_a_producer_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch
     broker = Broker()
     broker.frozen = True
     log = log_on(broker)
-    produced = asyncio.Event()
     async with running(log.run):
         log.append(entry(1), 1)
-        while broker.opened < 2:
-            await asyncio.sleep(0.005)
+        await eventually(lambda: _true(broker.opened > 1))
         broker.frozen = False
-        while log._records:
-            await asyncio.sleep(0.005)
-        produced.set()
-    assert produced.is_set()
+        await eventually(lambda: _true(log._records == 0))
     assert set(broker.logs[partition_of(7)]) == {1}
+
+
+async def _true(value: bool) -> bool:
+    return value
 
 
 async def test_the_buffer_is_bounded_in_records_and_bytes() -> None:

@@ -54,9 +54,7 @@ async def test_a_direct_room_is_not_made_by_create() -> None:
 async def test_twenty_opens_from_both_sides_make_one_direct_room() -> None:
     """Everybody gets the same room, with both in the log."""
     world = World()
-    rooms = await asyncio.gather(
-        *(world.rooms.open_direct(caller(1 + n % 2), 2 - n % 2) for n in range(20))
-    )
+    rooms = await asyncio.gather(*(world.rooms.open_direct(caller(1 + n % 2), 2 - n % 2) for n in range(20)))
     assert len({room.room_id for room in rooms}) == 1
     assert world.kinds(rooms[0].room_id) == ["member_joined"] * 2
     assert rooms[0].direct_users == (1, 2)

@@ -1,0 +1,329 @@
+"""One edge's link: tokens, rooms, sends; and its way down, paced and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+
+import pytest
+from polychat.chat.v1.messaging_service_pb2 import SendMessageRequest
+from polychat.internal.link.v1.link_service_pb2 import (
+    AttachRequest,
+    AttachResponse,
+    ConnectionSignal,
+    OpenConnection,
+    Send,
+)
+from polychat.internal.log.v1.record_pb2 import EventRecord, RoomHint, RoomSignal
+
+from chassis.caller import Caller
+from chassis.errors import TokenInvalid
+from chassis.redis import room_channel
+from services.chat.domain import RoomKind
+from services.chat.hub import Hub
+from services.chat.link_output import FRAME_BYTES, LinkOutput
+from services.chat.links import Link, LinkParts
+from services.chat.pacing import BUSY_SECONDS, Pace
+from services.chat.placement import Placement
+from services.chat.typing_signals import TypingSignals
+from tests.support.chat_world import Time, World, caller, running, settle
+
+ANN, BOB = 1, 2
+
+
+class Tokens:
+    """Knows `token-<user>`; may be made to wait."""
+
+    def __init__(self) -> None:
+        self.expire_time = 2_000_000_000.0
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def verify(self, token: str) -> Caller:
+        await self.gate.wait()
+        name, _, user_id = token.partition("-")
+        if name != "token":
+            raise TokenInvalid
+        return Caller(int(user_id), 100 + int(user_id), token, self.expire_time)
+
+
+class Rig:
+    """A link over a world; `said` is everything it has answered so far."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.wall = Time()
+        self.tokens = Tokens()
+        self.hub = Hub(lambda _rooms, _wanted: None)
+        self.world.log.publish = lambda event: self.hub.pass_events([event])
+        self.published: list[tuple[str, bytes]] = []
+        self.typing = TypingSignals(self.hub, self._publish, self.world.time)
+        self.parts = LinkParts(
+            self.hub,
+            self.world.sending,
+            Placement(self.hub, self.world.log),
+            self.tokens,
+            self.typing,
+            self.wall,
+        )
+        self.output = LinkOutput("chat-1", self.world.time)
+        self.link = Link(self.parts, "edge-1", self.output)
+        self.requests: asyncio.Queue[AttachRequest] = asyncio.Queue()
+
+    async def _publish(self, hints) -> None:  # type: ignore[no-untyped-def]
+        self.published += hints
+
+    async def stream(self) -> AsyncIterator[AttachRequest]:
+        while True:
+            yield await self.requests.get()
+
+    async def read(self) -> None:
+        await self.link.read(AttachRequest(edge_instance="edge-1"), self.stream())
+
+    def say(self, **fields: object) -> None:
+        self.requests.put_nowait(AttachRequest(**fields))  # type: ignore[arg-type]
+
+    async def group(self, *others: int) -> int:
+        room = await self.world.rooms.create(caller(ANN), uuid.uuid4().bytes, "Team", RoomKind.GROUP)
+        if others:
+            await self.world.memberships.add(caller(ANN), room.room_id, others)
+        return room.room_id
+
+    @property
+    def said(self) -> AttachResponse:
+        return self.output._frames[-1].message
+
+    async def until(self, field: str, count: int = 1) -> None:
+        async with asyncio.timeout(5):
+            while len(getattr(self.said, field)) < count:
+                await settle(1)
+
+
+def opening(connection_id: int, user_id: int) -> OpenConnection:
+    return OpenConnection(connection_id=connection_id, access_token=f"token-{user_id}")
+
+
+def sending(connection_id: int, tag: int, room_id: int, text: str = "hi") -> Send:
+    request = SendMessageRequest(room_id=room_id, request_id=str(uuid.uuid4()), text=text)
+    return Send(connection_id=connection_id, tag=tag, request=request)
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    made = Rig()
+    async with running(made.world.members.run, made.typing.run, made.read):
+        yield made
+
+
+async def test_a_connection_is_told_its_rooms(rig: Rig) -> None:
+    """With heads at least as high as what was passed; from then on events come."""
+    room_id = await rig.group()
+    rig.say(open=[opening(5, ANN)])
+    await rig.until("opened")
+    (opened,) = rig.said.opened
+    assert (opened.connection_id, opened.user_id) == (5, ANN)
+    assert [(r.room_id, r.head_sequence) for r in opened.rooms] == [(room_id, 1)]
+    rig.say(sends=[sending(5, 1, room_id)])
+    await rig.until("outcomes")
+    assert [event.sequence for event in rig.said.events] == [2]
+    assert rig.said.outcomes[0].sent.sequence == 2
+
+
+async def test_what_was_committed_while_the_list_came_is_told_as_a_head(rig: Rig) -> None:
+    """Heads are read again when the room is listened to; the edge fetches the rest."""
+    room_id = await rig.group()
+    rig.world.log.publish = lambda _event: None
+    read = rig.world.log.all_rooms
+
+    async def late(user_ids):  # type: ignore[no-untyped-def]
+        lists = await read(user_ids)
+        await rig.world.memberships.add(caller(ANN), room_id, [BOB])
+        return lists
+
+    rig.world.log.all_rooms = late  # type: ignore[method-assign]
+    rig.say(open=[opening(5, ANN)])
+    await rig.until("heads")
+    assert rig.said.opened[0].rooms[0].head_sequence == 1
+    assert [(h.room_id, h.head_sequence) for h in rig.said.heads] == [(room_id, 2)]
+
+
+async def test_a_bad_token_is_refused_and_its_sends_with_it(rig: Rig) -> None:
+    """The others of the batch are not touched."""
+    room_id = await rig.group()
+    bad = OpenConnection(connection_id=6, access_token="wrong")
+    rig.say(open=[bad, opening(5, ANN)], sends=[sending(6, 1, room_id), sending(5, 2, room_id)])
+    await rig.until("outcomes", 2)
+    await rig.until("opened", 2)
+    opened = {o.connection_id: o for o in rig.said.opened}
+    assert opened[6].failure.reason == "TOKEN_INVALID"
+    assert not opened[5].HasField("failure")
+    outcomes = {o.tag: o for o in rig.said.outcomes}
+    assert outcomes[1].failure.code == "UNAUTHENTICATED"
+    assert outcomes[2].sent.sequence == 2
+
+
+async def test_sends_wait_for_the_token_of_their_connection(rig: Rig) -> None:
+    """After a new attach the edge opens and sends again in one message; order is kept."""
+    room_id = await rig.group()
+    rig.tokens.gate.clear()
+    rig.say(open=[opening(5, ANN)], sends=[sending(5, n, room_id, str(n)) for n in range(1, 4)])
+    await settle()
+    assert len(rig.said.outcomes) == 0
+    rig.tokens.gate.set()
+    await rig.until("outcomes", 3)
+    assert [(o.tag, o.sent.sequence) for o in rig.said.outcomes] == [(1, 2), (2, 3), (3, 4)]
+
+
+async def test_no_more_sends_are_held_than_may_be(rig: Rig) -> None:
+    """The bound is above what an edge lets a connection have in flight."""
+    room_id = await rig.group()
+    rig.tokens.gate.clear()
+    rig.say(open=[opening(5, ANN)], sends=[sending(5, n, room_id) for n in range(65)])
+    await rig.until("outcomes")
+    assert [(o.tag, o.failure.reason) for o in rig.said.outcomes] == [(64, "OVERLOADED")]
+
+
+async def test_a_connection_closed_while_it_is_opened_is_not_there(rig: Rig) -> None:
+    """No answer, no user in the hub."""
+    await rig.group()
+    rig.tokens.gate.clear()
+    rig.say(open=[opening(5, ANN)])
+    await settle()
+    rig.say(closed_connection_ids=[5])
+    await settle()
+    rig.tokens.gate.set()
+    await settle()
+    assert len(rig.said.opened) == 0
+    assert set(rig.hub.users) == set()
+
+
+async def test_an_expired_token_may_not_send_until_it_is_refreshed(rig: Rig) -> None:
+    """The connection stays and hears; another user's token does not refresh it."""
+    room_id = await rig.group()
+    rig.tokens.expire_time = rig.wall.now + 10
+    rig.say(open=[opening(5, ANN)])
+    await rig.until("opened")
+    rig.wall.now += 60
+    rig.say(sends=[sending(5, 1, room_id)])
+    await rig.until("outcomes")
+    assert rig.said.outcomes[0].failure.reason == "TOKEN_EXPIRED"
+    rig.tokens.expire_time = rig.wall.now + 900
+    rig.say(refresh=[opening(5, BOB), opening(5, ANN), opening(77, ANN)])
+    await rig.until("refreshed", 3)
+    assert [r.failure.reason for r in rig.said.refreshed] == ["TOKEN_INVALID", "", "TOKEN_MISSING"]
+    rig.say(sends=[sending(5, 2, room_id)])
+    await rig.until("outcomes", 2)
+    assert rig.said.outcomes[1].sent.sequence == 2
+
+
+async def test_a_malformed_or_foreign_send_is_answered_and_the_link_lives(rig: Rig) -> None:
+    """One user's mistake is theirs alone."""
+    room_id = await rig.group()
+    rig.say(open=[opening(5, ANN), opening(6, BOB)])
+    await rig.until("opened", 2)
+    nobody, malformed = sending(99, 1, room_id), sending(5, 2, room_id)
+    malformed.request.request_id = "7"
+    rig.say(sends=[nobody, malformed, sending(6, 3, room_id), sending(5, 4, room_id)])
+    await rig.until("outcomes", 4)
+    told = {o.tag: o.failure.reason for o in rig.said.outcomes}
+    assert told == {1: "TOKEN_MISSING", 2: "INVALID_FIELD", 3: "NOT_A_MEMBER", 4: ""}
+
+
+async def test_while_message_is_away_connections_are_refused_for_now(rig: Rig) -> None:
+    """Retryable, and nothing of them stays in the hub."""
+    await rig.group()
+    rig.world.log.away = True
+    rig.say(open=[opening(5, ANN)])
+    await rig.until("opened")
+    assert rig.said.opened[0].failure.reason == "BACKEND_UNAVAILABLE"
+    assert rig.said.opened[0].failure.retryable
+    assert rig.said.opened[0].failure.retry_after_millis > 0
+    assert set(rig.hub.users) == set()
+
+
+async def test_typing_goes_to_members_at_most_every_three_seconds(rig: Rig) -> None:
+    """Its user is who the token says; strangers' signals and other bodies are dropped."""
+    room_id = await rig.group()
+    rig.say(open=[opening(5, ANN), opening(6, BOB)])
+    await rig.until("opened", 2)
+    typing = RoomSignal(room_id=room_id, user_id=BOB, typing=True)
+    for connection_id in (5, 5, 6, 99):
+        rig.say(signals=[ConnectionSignal(connection_id=connection_id, signal=typing)])
+    receipt = RoomSignal(room_id=room_id, read_sequence=1)
+    rig.say(signals=[ConnectionSignal(connection_id=5, signal=receipt)])
+    await settle()
+    rig.world.time.now += 3
+    rig.say(signals=[ConnectionSignal(connection_id=5, signal=typing)])
+    await settle()
+    hints = [(channel, RoomHint.FromString(payload).signals) for channel, payload in rig.published]
+    assert [channel for channel, _ in hints] == [room_channel(room_id)] * 2
+    assert {signal.user_id for _, signals in hints for signal in signals} == {ANN}
+
+
+async def test_what_is_due_leaves_in_one_frame_that_names_the_instance() -> None:
+    """Only the first frame does."""
+    output = LinkOutput("chat-1", Time())
+    frames = output.frames()
+    output.event(EventRecord(room_id=7, sequence=1))
+    output.event(EventRecord(room_id=7, sequence=2))
+    output.head(8, 3)
+    first = await anext(frames)
+    assert (first.chat_instance, len(first.events), len(first.heads)) == ("chat-1", 2, 1)
+    output.drain()
+    second = await anext(frames)
+    assert (second.chat_instance, second.draining, len(second.events)) == ("", True, 0)
+    output.end()
+    assert output.ended.is_set()
+
+
+async def test_an_edge_that_does_not_read_is_cut() -> None:
+    """Signals are dropped first; then the stream ends, and the edge attaches anew."""
+    output = LinkOutput("chat-1", Time(), max_bytes=1000)
+    output.event(EventRecord(room_id=7, sequence=1, event=b"x" * 500))
+    output.signal(RoomSignal(room_id=7, typing=True))
+    assert len(output._frames[-1].message.signals) == 0
+    for sequence in range(2, 20):
+        output.event(EventRecord(room_id=7, sequence=sequence, event=b"x" * 500))
+    assert (output.overflowed, output.ended.is_set()) == (True, True)
+    assert len(output._frames) == 0
+
+
+async def test_much_leaves_in_several_frames() -> None:
+    """Far below what gRPC takes in one message; who says much can wait until it is taken."""
+    output = LinkOutput("chat-1", Time())
+    for sequence in range(1, 11):
+        output.event(EventRecord(room_id=7, sequence=sequence, event=b"x" * 200_000))
+    calm = asyncio.ensure_future(output.calm())
+    frames = output.frames()
+    seen: list[int] = []
+    while len(seen) < 10:
+        await settle(1)
+        assert calm.done() == (len(seen) >= 8)
+        frame = await anext(frames)
+        assert frame.ByteSize() < FRAME_BYTES
+        seen += [event.sequence for event in frame.events]
+    assert seen == list(range(1, 11))
+
+
+def test_the_pace_follows_the_load() -> None:
+    """At once when it is quiet, 5 ms from frame to frame above 50 a second, 20 ms above 200."""
+    for rate, gap in ((10, 0.0), (100, 0.005), (1000, BUSY_SECONDS), (10, 0.0)):
+        pace, now = Pace(), 100.0
+        for _ in range(rate):
+            now += 1 / rate
+            pace.offered(now)
+        pace.sent(now)
+        assert pace.wait(now) == pytest.approx(gap), rate
+        assert pace.wait(now + gap) == pytest.approx(0.0)
+
+
+async def test_a_failure_keeps_its_words_on_the_link(rig: Rig) -> None:
+    """Code, reason, metadata and when to try again."""
+    rig.world.limit.configure(rate=1, burst=1)
+    room_id = await rig.group()
+    rig.say(open=[opening(5, ANN)], sends=[sending(5, 1, room_id), sending(5, 2, room_id)])
+    await rig.until("outcomes", 2)
+    failure = next(o.failure for o in rig.said.outcomes if o.HasField("failure"))
+    assert (failure.code, failure.reason, failure.retryable) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED", True)
+    assert failure.retry_after_millis == 1000
