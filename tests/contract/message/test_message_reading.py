@@ -8,27 +8,16 @@ from polychat.chat.v1.message_pb2 import Message
 from chassis.errors import PageTokenInvalid
 from chassis.paging import PageTokens
 from services.message.domain import RequestKey
-from services.message.errors import MessageNotFound, NotAMember, ReceiptPastHead
+from services.message.errors import MessageNotFound, NotAMember
 from services.message.ports import Range, RoomsAsked, StoredEvent
 from services.message.use_cases import log_reading
 from services.message.use_cases.history import Asked, History
 from services.message.use_cases.log_reading import LogReading, Skip
-from services.message.use_cases.receipts import Receipts
 from tests.contract.message.conftest import PARTITION, World
 from tests.support.room_log import joined, left, request_id, rooms_of, sent
 
 ROOM, OTHER_ROOM, THIRD_ROOM = rooms_of(PARTITION, 3)
 TOKENS = PageTokens(b"key")
-
-
-class Heard:
-    """Signals, remembered."""
-
-    def __init__(self) -> None:
-        self.receipts: list[tuple[int, int, int]] = []
-
-    async def receipt_moved(self, room_id: int, user_id: int, read_sequence: int) -> None:
-        self.receipts.append((room_id, user_id, read_sequence))
 
 
 async def talk(world: World, messages: int = 10) -> None:
@@ -123,14 +112,11 @@ async def test_strangers_former_members_and_unknown_rooms_get_the_same_answer(wo
     world.tape.put(left(ROOM, 2, 2000))
     await world.write(await world.owner())
     history = History(world.reader, TOKENS)
-    receipts = Receipts(world.receipts, Heard(), TOKENS)
     for user_id, room_id in ((2, ROOM), (3, ROOM), (1, 424242)):
         for call in (
             history.events(user_id, Asked(room_id)),
             history.messages(user_id, Asked(room_id)),
             history.message(user_id, room_id, 1_000_002),
-            receipts.advance(user_id, room_id, 1),
-            receipts.page(user_id, room_id, 0, ""),
         ):
             with pytest.raises(NotAMember):
                 await call
@@ -241,60 +227,6 @@ async def test_too_many_rooms_for_one_answer_are_shared_out_equally(
     assert [(user, len(rooms), more) for user, rooms, more in found] == [(1, 1, True), (2, 1, True)]
     found = await LogReading(world.reader).user_rooms(RoomsAsked([1], 3))
     assert [(user, len(rooms), more) for user, rooms, more in found] == [(1, 3, False)]
-
-
-async def test_unread_is_what_a_recount_gives(world: World) -> None:
-    """For a sender, for who reads, for who came late, for who came back (I6)."""
-    owner = await world.owner()
-    world.tape.put_all(
-        joined(ROOM, 1, 1),
-        joined(ROOM, 2, 2),
-        sent(ROOM, 1, 3),
-        sent(ROOM, 2, 4),
-        joined(ROOM, 3, 5),
-        sent(ROOM, 1, 6),
-        left(ROOM, 2, 7),
-        sent(ROOM, 1, 8),
-        joined(ROOM, 2, 9),
-        sent(ROOM, 3, 10),
-    )
-    await world.write(owner)
-    found = await LogReading(world.reader).user_rooms(RoomsAsked([1, 2, 3], 10))
-    assert [(user, rooms[0].unread_count, rooms[0].joined_sequence) for user, rooms, _ in found] == [
-        (1, 1, 1),
-        (2, 1, 9),
-        (3, 0, 5),
-    ]
-    receipts = Receipts(world.receipts, Heard(), TOKENS)
-    await receipts.advance(1, ROOM, 10)
-    ((_, rooms, _),) = await LogReading(world.reader).user_rooms(RoomsAsked([1], 10))
-    assert rooms[0].unread_count == 0
-
-
-async def test_a_receipt_moves_forward_only_and_is_told(world: World) -> None:
-    """A step back answers where it is; past the head is refused; only a move is a signal."""
-    await talk(world, messages=3)
-    heard = Heard()
-    receipts = Receipts(world.receipts, heard, TOKENS)
-    assert await receipts.advance(2, ROOM, 6) == 6
-    assert await receipts.advance(2, ROOM, 5) == 6
-    assert await receipts.advance(2, ROOM, 0) == 6
-    with pytest.raises(ReceiptPastHead) as refused:
-        await receipts.advance(2, ROOM, 7)
-    assert refused.value.metadata == {"roomId": str(ROOM), "headSequence": "6"}
-    assert heard.receipts == [(ROOM, 2, 6)]
-
-
-async def test_receipts_of_the_members_now_page_by_page(world: World) -> None:
-    """By user id; who left is not listed."""
-    for number in range(1, 5):
-        world.tape.put(joined(ROOM, number, number))
-    world.tape.put(left(ROOM, 3, 10))
-    await world.write(await world.owner())
-    receipts = Receipts(world.receipts, Heard(), TOKENS)
-    page, token = await receipts.page(1, ROOM, 2, "")
-    assert page == [(1, 1), (2, 2)]
-    assert await receipts.page(1, ROOM, 2, token) == ([(4, 4)], "")
 
 
 async def test_requests_are_looked_up_for_ever(world: World) -> None:
