@@ -14,6 +14,10 @@ from edge.protocol.catch_up import RoomLog
 from edge.protocol.events import Event, Wire
 
 
+MAX_LEFT = 10_000
+"""Rooms without a user here whose head is remembered."""
+
+
 class Replay:
     """How far one peer is brought in a room that it is not live in yet."""
 
@@ -72,6 +76,8 @@ class Fanout:
         self._metrics = metrics
         self._on_missing = on_missing
         self._moved: list[Room] = []
+        self._left_at: dict[int, int] = {}
+        """Heads of rooms that nobody here has any more: late hints of theirs are old."""
         self._opening: dict[int, _Watch] = {}
 
     # ---- events -----------------------------------------------------------------------------
@@ -88,13 +94,23 @@ class Fanout:
             self._note_for_opening(event)
         room = self.rooms.get(event.room_id)
         if room is None:
-            if not any(user_id in self.users for user_id in event.joined):
+            room = self._begin(event)
+            if room is None:
                 return
-            room = self.rooms[event.room_id] = Room(event.room_id, event.sequence - 1)
         for ready in room.log.accept(event):
             self._apply(room, ready)
         if room.log.missing:
             self._on_missing(room)
+
+    def _begin(self, event: Event) -> Room | None:
+        """The room that begins with a local user's coming; a hint of an old coming begins nothing."""
+        if not any(user_id in self.users for user_id in event.joined):
+            return None
+        if event.sequence <= self._left_at.get(event.room_id, 0):
+            return None
+        self._left_at.pop(event.room_id, None)
+        room = self.rooms[event.room_id] = Room(event.room_id, event.sequence - 1)
+        return room
 
     def finish(self) -> None:
         """Hands what has moved to the peers and writes it."""
@@ -154,6 +170,7 @@ class Fanout:
         self.settle(room)
         if room.room_id not in user.rooms:
             room.users += 1
+            self.rooms[room.room_id] = room  # its last user may have left an event ago
         user.rooms[room.room_id] = sequence
         for peer in user.peers:
             replay = room.waiting.get(peer)
@@ -183,6 +200,9 @@ class Fanout:
         room.live -= user.peers
         if room.users == 0:
             del self.rooms[room_id]
+            self._left_at[room_id] = room.log.head
+            if len(self._left_at) > MAX_LEFT:
+                del self._left_at[next(iter(self._left_at))]
 
     # ---- peers ------------------------------------------------------------------------------
 
