@@ -1,4 +1,5 @@
 import { useEffect, useMemo } from "react";
+import { RoomKind } from "../gen/polychat/chat/v1/room_pb";
 import type { TimelineEntry } from "../protocol/room_log";
 import { useChat, useVisible, useWatch } from "../store/hooks";
 import { failureText } from "../store/reasons";
@@ -20,10 +21,12 @@ export function MessageList({ roomId, unreadAfter }: { roomId: bigint; unreadAft
   const loading = useWatch(chat, () => chat.book.isLoadingOlder(roomId));
   const failure = useWatch(chat, () => chat.book.historyFailure);
   const live = useWatch(chat, () => chat.session.state.name === "live");
-  const rows = useMemo(
-    () => rowsOf(entries, outbox.filter((item) => item.roomId === roomId), chat.me.userId, unreadAfter),
-    [entries, outbox, roomId, chat, unreadAfter],
-  );
+  const direct = useWatch(chat, () => chat.book.summary(roomId)?.kind === RoomKind.DIRECT);
+  const rows = useMemo(() => {
+    // That both are in a direct chat is no news.
+    const shown = direct ? entries.filter((entry) => entry.content.case === "message") : entries;
+    return rowsOf(shown, outbox.filter((item) => item.roomId === roomId), chat.me.userId, unreadAfter);
+  }, [entries, outbox, roomId, chat, unreadAfter, direct]);
   const names = useNames(rows);
   const { list, atEnd, scrolled, toEnd } = useAnchoredScroll(rows);
 

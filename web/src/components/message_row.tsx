@@ -3,7 +3,7 @@ import type { Outgoing } from "../protocol/outbox";
 import type { TimelineEntry } from "../protocol/room_log";
 import { useChat } from "../store/hooks";
 import { reasonText } from "../store/reasons";
-import { Avatar } from "./avatar";
+import { Avatar, hue } from "./avatar";
 import { Icon } from "./icons";
 import { MessageText } from "./message_text";
 import type { Row } from "./timeline";
@@ -45,7 +45,7 @@ function MessageRow({ row, name }: { row: Extract<Row, { kind: "message" }>; nam
     <article className={`message${own ? " own" : ""}${first ? " first" : ""}`} data-anchor aria-label={own ? "You" : name}>
       {!own && (first ? <Avatar id={entry.actorUserId} name={name} /> : <span className="avatar-space" />)}
       <div className="bubble">
-        {first && !own && <span className={`sender hue-${entry.actorUserId % 8n}`}>{name}</span>}
+        {first && !own && <span className={`sender ${hue(entry.actorUserId)}`}>{name}</span>}
         {deleted ? <p className="text deleted">This message was deleted.</p> : <MessageText text={message.text} />}
         <span className="meta">
           {message.editTime !== undefined && !deleted && <span>edited</span>}

@@ -526,13 +526,14 @@ export const RevokeInviteResponseSchema: GenMessage<RevokeInviteResponse> = /*@_
   messageDesc(file_polychat_chat_v1_membership_service, 21);
 
 /**
- * Who is in which room. Every method needs an access token. In a direct room every change answers DIRECT_ROOM_FIXED.
+ * Who is in which room. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist. In a direct
+ * room every change answers DIRECT_ROOM_FIXED.
  *
  * @generated from service polychat.chat.v1.MembershipService
  */
 export const MembershipService: GenService<{
   /**
-   * Enters a public room. A repeat returns the membership as it is. ROOM_NOT_FOUND, ROOM_NOT_PUBLIC, BANNED, ROOM_ARCHIVED.
+   * Enters a public room. A repeat returns the membership as it is. ROOM_NOT_PUBLIC, also when there is no such room; BANNED, ROOM_ARCHIVED.
    *
    * @generated from rpc polychat.chat.v1.MembershipService.JoinRoom
    */
@@ -542,7 +543,7 @@ export const MembershipService: GenService<{
     output: typeof JoinRoomResponseSchema;
   },
   /**
-   * Leaves a room. Succeeds when the caller has left already. ROOM_NOT_FOUND; LAST_OWNER for the only owner while others are in.
+   * Leaves a room. Succeeds when the caller has left already. NOT_A_MEMBER; LAST_OWNER for the only owner while others are in.
    *
    * @generated from rpc polychat.chat.v1.MembershipService.LeaveRoom
    */
@@ -604,7 +605,7 @@ export const MembershipService: GenService<{
     output: typeof UpdateMembershipResponseSchema;
   },
   /**
-   * Lists who is in a room, those who joined first first. Members only. ROOM_NOT_FOUND, NOT_A_MEMBER.
+   * Lists who is in a room, those who joined first first. Members only. NOT_A_MEMBER.
    *
    * @generated from rpc polychat.chat.v1.MembershipService.ListMemberships
    */

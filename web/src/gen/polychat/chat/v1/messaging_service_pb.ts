@@ -435,8 +435,9 @@ export const UnpinMessageResponseSchema: GenMessage<UnpinMessageResponse> = /*@_
   messageDesc(file_polychat_chat_v1_messaging_service, 13);
 
 /**
- * Writing into rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND, NOT_A_MEMBER, BANNED, BLOCKED,
- * MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether the change was committed.
+ * Writing into rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is also the answer for a room that does
+ * not exist. All answer BANNED, BLOCKED, MUTED, ROOM_ARCHIVED, RATE_LIMITED, and OUTCOME_UNKNOWN when it is not known within 5 s whether
+ * the change was committed.
  *
  * @generated from service polychat.chat.v1.MessagingService
  */

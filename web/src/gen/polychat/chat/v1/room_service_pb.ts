@@ -358,7 +358,7 @@ export const ArchiveRoomResponseSchema: GenMessage<ArchiveRoomResponse> = /*@__P
   messageDesc(file_polychat_chat_v1_room_service, 13);
 
 /**
- * Rooms. Every method needs an access token.
+ * Rooms. Every method needs an access token. NOT_A_MEMBER is also the answer for a room that does not exist.
  *
  * @generated from service polychat.chat.v1.RoomService
  */
@@ -385,7 +385,7 @@ export const RoomService: GenService<{
     output: typeof OpenDirectRoomResponseSchema;
   },
   /**
-   * Returns a room that the caller is a member of, or a public one. ROOM_NOT_FOUND, NOT_A_MEMBER.
+   * Returns a room that the caller is a member of, or a public one. NOT_A_MEMBER.
    *
    * @generated from rpc polychat.chat.v1.RoomService.GetRoom
    */
@@ -415,7 +415,7 @@ export const RoomService: GenService<{
     output: typeof ListPublicRoomsResponseSchema;
   },
   /**
-   * Changes a room; owners only. ROOM_NOT_FOUND, NOT_A_MEMBER, ROLE_TOO_LOW, ROOM_ARCHIVED, DIRECT_ROOM_FIXED.
+   * Changes a room; owners only. NOT_A_MEMBER, ROLE_TOO_LOW, ROOM_ARCHIVED, DIRECT_ROOM_FIXED.
    *
    * @generated from rpc polychat.chat.v1.RoomService.UpdateRoom
    */
@@ -425,7 +425,7 @@ export const RoomService: GenService<{
     output: typeof UpdateRoomResponseSchema;
   },
   /**
-   * Closes a room for writing, for good; it stays readable. Owners only. A repeat changes nothing. ROOM_NOT_FOUND, NOT_A_MEMBER,
+   * Closes a room for writing, for good; it stays readable. Owners only. A repeat changes nothing. NOT_A_MEMBER,
    * ROLE_TOO_LOW, DIRECT_ROOM_FIXED.
    *
    * @generated from rpc polychat.chat.v1.RoomService.ArchiveRoom

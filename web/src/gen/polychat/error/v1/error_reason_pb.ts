@@ -158,7 +158,7 @@ export enum ErrorReason {
   USER_NOT_FOUND = 13,
 
   /**
-   * There is no such room, or the caller may not know that there is.
+   * There is no such room, where that may be told. To users NOT_A_MEMBER or ROOM_NOT_PUBLIC is told instead.
    * Code: NOT_FOUND. Metadata: `roomId`.
    *
    *     {"reason": "ROOM_NOT_FOUND", "domain": "polychat", "metadata": {"roomId": "7"}}
@@ -268,7 +268,7 @@ export enum ErrorReason {
   MUTED = 24,
 
   /**
-   * The room can be entered by being added or invited only.
+   * The room can be entered by being added or invited only. The same answer for a room that does not exist.
    * Code: PERMISSION_DENIED. Metadata: `roomId`.
    *
    *     {"reason": "ROOM_NOT_PUBLIC", "domain": "polychat", "metadata": {"roomId": "7"}}

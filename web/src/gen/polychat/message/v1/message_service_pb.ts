@@ -378,7 +378,8 @@ export const SearchMessagesResponseSchema: GenMessage<SearchMessagesResponse> = 
   messageDesc(file_polychat_message_v1_message_service, 9);
 
 /**
- * Reading rooms. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER.
+ * Reading rooms. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+ * also the answer for a room that does not exist.
  *
  * @generated from service polychat.message.v1.MessageService
  */

@@ -127,7 +127,8 @@ export const ListReceiptsResponseSchema: GenMessage<ListReceiptsResponse> = /*@_
   messageDesc(file_polychat_message_v1_receipt_service, 3);
 
 /**
- * Who has read how far. Every method needs an access token and a membership; all answer ROOM_NOT_FOUND and NOT_A_MEMBER.
+ * Who has read how far. Every method needs an access token and a membership: NOT_A_MEMBER, which is
+ * also the answer for a room that does not exist.
  *
  * @generated from service polychat.message.v1.ReceiptService
  */
