@@ -82,6 +82,7 @@ class TokenVerifier:
         self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched_at = -math.inf
         self._fetching = asyncio.Lock()
+        self._answers = 0
         self._cache: OrderedDict[bytes, Caller] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
@@ -109,9 +110,13 @@ class TokenVerifier:
 
     async def _key(self, kid: str) -> jwt.PyJWK:
         if kid not in self._keys:
+            answers = self._answers
             async with self._fetching:
-                if kid not in self._keys and self._clock() - self._fetched_at >= REFETCH_SECONDS:
+                # Who waited for a fetch shares its end, so that callers do not queue for one timeout each.
+                due = answers == self._answers and self._clock() - self._fetched_at >= REFETCH_SECONDS
+                if kid not in self._keys and due:
                     await self._refresh()
+                    self._answers += 1
         if kid in self._keys:
             return self._keys[kid]
         if not self._keys:
