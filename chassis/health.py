@@ -14,9 +14,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from chassis import logs
+
 Check = Callable[[], "Awaitable[str | None] | str | None"]
 
 CHECK_SECONDS = 3.0
+
+log = logs.get("health")
 
 
 class Readiness:
@@ -42,6 +46,9 @@ class Readiness:
                 result = await asyncio.wait_for(result, CHECK_SECONDS)
         except TimeoutError:
             return f"no answer within {CHECK_SECONDS:.0f} s"
+        except Exception as error:  # a broken check must not end the telling of the others
+            log.error("readiness_check_failed", exc_info=error)
+            return f"the check itself failed: {type(error).__name__}"
         return result
 
 
