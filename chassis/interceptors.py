@@ -13,7 +13,7 @@ import inspect
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -121,8 +121,12 @@ class Guard(grpc.aio.ServerInterceptor):
 
     def _streaming(self, method: str, access: Access, inner: Any) -> Any:
         async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._scope(method, access, context, bounded=False):
-                async for response in inner(_checked(request, access), context):
+            # Closed here and now: left to the collector, a `finally` would run at any time, as anybody.
+            async with (
+                self._scope(method, access, context, bounded=False),
+                aclosing(inner(_checked(request, access), context)) as responses,
+            ):
+                async for response in responses:
                     yield response
 
         return call
@@ -134,12 +138,10 @@ class Guard(grpc.aio.ServerInterceptor):
         started = time.perf_counter()
         code = "OK"
         try:
-            remaining = context.time_remaining() if bounded else None
-            limit = min(remaining or MAX_UNARY_SECONDS, MAX_UNARY_SECONDS) if bounded else None
-            async with asyncio.timeout(limit):
+            async with asyncio.timeout(_seconds_left(context) if bounded else None):
                 await self._identify(access, context)
                 yield
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, GeneratorExit):
             code = "CANCELLED"
             raise
         except grpc.aio.AbortError:
@@ -187,6 +189,11 @@ def bearer(authorization: str) -> str:
     if scheme.lower() != "bearer" or not token:
         raise TokenInvalid("the authorization header is not of the form: Bearer <token>")
     return token
+
+
+def _seconds_left(context: Context) -> float:
+    remaining = context.time_remaining()
+    return MAX_UNARY_SECONDS if remaining is None else min(remaining, MAX_UNARY_SECONDS)
 
 
 def _checked(request: Any, access: Access) -> Any:
