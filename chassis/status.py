@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc.aio
 from google.protobuf import any_pb2
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from chassis.errors import Code, Failure, FieldViolation, RemoteFailure
@@ -44,7 +44,8 @@ def from_status(status: status_pb2.Status) -> Failure:
             violations = [FieldViolation(v.field, v.description) for v in bad.field_violations]
         elif detail.Unpack(retry):
             retry_after = retry.retry_delay.ToMilliseconds() / 1000
-    code = _code(code_pb2.Code.Name(status.code))
+    known = status.code in code_pb2.Code.values()
+    code = _code(code_pb2.Code.Name(status.code) if known else "")
     return RemoteFailure(
         code,
         reason or _default_reason(code),
@@ -63,7 +64,10 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> Failure:
     """
     details = dict(error.trailing_metadata() or ()).get(STATUS_KEY)
     if isinstance(details, bytes):
-        return from_status(status_pb2.Status.FromString(details))
+        try:
+            return from_status(status_pb2.Status.FromString(details))
+        except DecodeError:
+            pass  # not made by a service of ours; its code is all that can be believed
     code = _code(error.code().name)
     return RemoteFailure(code, _default_reason(code), "a service behind this one did not answer")
 
