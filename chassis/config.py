@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIN_SECRET_BYTES = 16
+"""An empty or cut secret file would open every internal method, or let anyone seal page tokens."""
+
+
+def _holds_secret(path: Path) -> Path:
+    try:
+        size = len(path.read_bytes().strip())
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from error
+    if size < MIN_SECRET_BYTES:
+        raise ValueError(f"{path} holds {size} bytes; a secret has at least {MIN_SECRET_BYTES}")
+    return path
+
+
+SecretFile = Annotated[Path, AfterValidator(_holds_secret)]
+"""A file with one secret in it, looked at when the process starts."""
 
 
 class ProcessSettings(BaseSettings):
@@ -21,8 +38,8 @@ class ProcessSettings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535, description="/metrics /livez /readyz; 0: none")
     metrics_host: str = "127.0.0.1"
     consul_addr: str = Field(description="http://host:port of the Consul agent")
-    internal_credential_file: Path = Field(description="holds the secret that internal callers show")
-    page_token_key_file: Path | None = Field(None, description="holds the key that seals page tokens")
+    internal_credential_file: SecretFile = Field(description="holds the secret that internal callers show")
+    page_token_key_file: SecretFile | None = Field(None, description="holds the key that seals page tokens")
     drain_seconds: float = Field(10.0, ge=0, description="grace for what is in flight at SIGTERM")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import grpc.aio
+from polychat.auth.v1.auth_service_pb2_grpc import AuthServiceStub
+from polychat.internal.directory.v1.session_directory_service_pb2_grpc import SessionDirectoryServiceStub
+from polychat.internal.log.v1.log_read_service_pb2_grpc import LogReadServiceStub
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -24,10 +27,8 @@ from edge.edge import Edge, Outside, open_edge
 from edge.gateway import Gateway, RawCalls
 from edge.log_reader import RemoteLogReader
 from edge.methods import BACKENDS
-from polychat.auth.v1.auth_service_pb2_grpc import AuthServiceStub
-from polychat.internal.directory.v1.session_directory_service_pb2_grpc import SessionDirectoryServiceStub
-from polychat.internal.log.v1.log_read_service_pb2_grpc import LogReadServiceStub
 from tests.support.edge_world import FakeChat, World, served, token
+from tests.support.secret_file import any_secret_file
 
 CREDENTIAL = (("x-polychat-internal", "secret"),)
 SECONDS = 5.0
@@ -86,7 +87,7 @@ async def open_here(**overrides: Any) -> AsyncIterator[Here]:
         "grpc_port": 0,
         "http_port": 0,
         "consul_addr": "http://127.0.0.1:1",
-        "internal_credential_file": Path("/dev/null"),
+        "internal_credential_file": any_secret_file(),
         "tick_seconds": 0.02,
         "drain_seconds": 0.2,
         "web_root": Path("/nonexistent"),

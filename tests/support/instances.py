@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,6 +16,7 @@ from polychat.user.v1 import user_service_pb2
 from chassis.config import ProcessSettings
 from chassis.grpc_options import SERVER_OPTIONS
 from chassis.run import Process
+from tests.support.secret_file import any_secret_file
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -32,7 +32,7 @@ def make_process(name: str, instance: str, consul_addr: str) -> Process[ProcessS
         instance=instance,
         grpc_port=0,
         consul_addr=f"http://{consul_addr}",
-        internal_credential_file=Path("not-read"),
+        internal_credential_file=any_secret_file(),
     )
     return Process(name, settings)
 

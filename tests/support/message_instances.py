@@ -20,7 +20,7 @@ from chassis.postgres import Pool, open_pool
 from chassis.redis import Publisher, Subscriber, chat_channel
 from chassis.run import Process
 from services.message.app import sequencing
-from services.message.config import Settings
+from services.message.config import MessageSettings
 from services.message.consumer import LogConsumer
 from services.message.hints import Hints
 from tests.support.eventually import eventually
@@ -44,7 +44,7 @@ class Outcomes:
 class Log:
     """A room log of a test's own: topics, database, and what is needed to write to it and look."""
 
-    settings: Settings
+    settings: MessageSettings
     pool: Pool
     producer: AIOKafkaProducer
     outcomes: Outcomes
@@ -93,7 +93,7 @@ class Log:
     async def instance(self, name: str, hints: Hints | None = None) -> AsyncIterator[Running]:
         """Another instance of the service, ended in order when the block ends."""
         settings = self.settings.model_copy(update={"instance": name})
-        process: Process[Settings] = Process("message", settings)
+        process: Process[MessageSettings] = Process("message", settings)
         publisher = Publisher(settings.redis_url.get_secret_value())
         dsn = settings.postgres_dsn.get_secret_value()
         async with open_pool(dsn, size=2, application_name=name, lock_timeout_millis=200) as pool:
@@ -107,7 +107,7 @@ class Log:
 class Running:
     """One instance."""
 
-    process: Process[Settings]
+    process: Process[MessageSettings]
     consumer: LogConsumer
 
     async def until_working(self, count: int = PARTITIONS, seconds: float = 30.0) -> None:
@@ -124,8 +124,8 @@ async def open_log(dsn: str, bootstrap: str, redis_url: str, folder: Path) -> As
     """A new log, gone again when the block ends."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     secret = folder / "internal"
-    secret.write_text("secret")
-    settings = Settings.model_construct(
+    secret.write_text("internal-secret-of-this-test")
+    settings = MessageSettings.model_construct(
         instance="message-test",
         kafka_bootstrap=bootstrap,
         postgres_dsn=SecretStr(dsn),
