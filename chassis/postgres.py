@@ -28,17 +28,17 @@ TCP_USER_TIMEOUT_MILLIS = 5000
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
-    asyncpg.exceptions.AdminShutdownError,
-    asyncpg.exceptions.CrashShutdownError,
-    asyncpg.exceptions.CannotConnectNowError,
-    asyncpg.exceptions.TooManyConnectionsError,
-    asyncpg.exceptions.QueryCanceledError,
+    asyncpg.exceptions.InternalClientError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.PostgresSystemError,
     asyncpg.exceptions.LockNotAvailableError,
     asyncpg.exceptions.DeadlockDetectedError,
     asyncpg.exceptions.SerializationError,
     asyncpg.exceptions.ReadOnlySQLTransactionError,
-    asyncpg.exceptions.InsufficientResourcesError,
-    asyncpg.exceptions.InternalClientError,
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
+    asyncpg.exceptions.InvalidAuthorizationSpecificationError,
+    asyncpg.exceptions.InvalidCatalogNameError,
     OSError,
     asyncio.TimeoutError,
 )
@@ -51,7 +51,7 @@ async def open_pool(
 ) -> AsyncIterator[Pool]:
     """A pool of at most `size` connections; the first is made at once, so a wrong DSN fails here.
 
-    Raises BackendUnavailable when the database does not answer.
+    Raises BackendUnavailable when the database does not answer or does not let us in.
     """
     with store_errors():
         pool = await asyncpg.create_pool(
@@ -82,10 +82,12 @@ async def open_pool(
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turns the driver's 'not now' errors into BackendUnavailable; constraint violations pass through."""
+    """Turns the driver's 'not now' errors into BackendUnavailable; constraints and bugs pass through."""
     try:
         yield
     except UNAVAILABLE as error:
+        if isinstance(error, asyncpg.InterfaceError) and isinstance(error, ValueError):
+            raise  # an argument that does not fit its column: a bug, which no repeat mends
         raise BackendUnavailable("postgres") from error
 
 
