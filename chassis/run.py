@@ -42,7 +42,7 @@ App = Callable[[S, Process[S]], AbstractAsyncContextManager[None]]
 def run(name: str, settings_type: type[S], app: App[S]) -> NoReturn:
     """Runs a process until it is told to stop, then exits.
 
-    Exit code 0 after a drain, 1 on a failure, 2 on bad settings.
+    Exit code 0 after a drain or when told to stop while starting, 1 on a failure, 2 on bad settings.
     """
     try:
         settings = settings_type()
@@ -59,9 +59,16 @@ async def _main(name: str, settings: S, app: App[S]) -> int:
     process = Process(name, settings)
     started = asyncio.Event()
     process.readiness.add("app", lambda: None if started.is_set() else "starting")
+    starting = asyncio.current_task()
+
+    def stop() -> None:
+        process.draining.set()
+        if starting is not None and not started.is_set():
+            starting.cancel()  # it waits for something that may never come
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, process.draining.set)
+        loop.add_signal_handler(number, stop)
     try:
         async with (
             serve_health(
@@ -73,7 +80,10 @@ async def _main(name: str, settings: S, app: App[S]) -> int:
             log.info("process_started", grpc_port=settings.grpc_port)
             await process.draining.wait()
             log.info("process_draining")
-    except Exception:
+    except asyncio.CancelledError:
+        if not process.draining.is_set():
+            raise
+    except Exception:  # whatever it was, the process ends and its log says why
         log.exception("process_failed")
         return 1
     log.info("process_stopped")
