@@ -96,6 +96,7 @@ class Subscriber:
         self._channels: set[str] = set()
         self._todo: dict[str, bool] = {}
         self._wake = asyncio.Event()
+        self._linked = False
         self.connected = False
 
     def subscribe(self, channels: Iterable[str]) -> None:
@@ -116,14 +117,15 @@ class Subscriber:
                 log.warning("redis_subscription_lost", error=type(errors.exceptions[0]).__name__)
             if self.connected:
                 delay = _BACKOFF_SECONDS[0]
-            self.connected = False
+            self.connected = self._linked = False
             await asyncio.sleep(delay * random.uniform(0.5, 1.5))  # noqa: S311 — jitter, not a secret
             delay = min(delay * 2, _BACKOFF_SECONDS[1])
 
     def _change(self, channels: Iterable[str], wanted: bool) -> None:
         for channel in channels:
             (self._channels.add if wanted else self._channels.discard)(channel)
-            self._todo[channel] = wanted
+            if self._linked:  # else the next connection starts from the whole set
+                self._todo[channel] = wanted
         if self._todo:
             self._wake.set()
 
@@ -138,15 +140,30 @@ class Subscriber:
         )
         async with client, client.pubsub() as pubsub:
             self._todo.clear()
-            for chunk in _chunks(sorted(self._channels)):
-                await asyncio.wait_for(pubsub.subscribe(*chunk), _SUBSCRIBE_SECONDS)
-            if not self._channels:
-                await asyncio.wait_for(pubsub.connect(), _SUBSCRIBE_SECONDS)
+            self._linked = True
+            channels = sorted(self._channels)
+            await asyncio.wait_for(pubsub.connect(), _SUBSCRIBE_SECONDS)
+            for chunk in _chunks(channels):
+                async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                    await pubsub.subscribe(*chunk)
+                    await self._confirmed(pubsub, len(chunk))
             self.connected = True
             self._on_connect()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._read(pubsub))
                 tasks.create_task(self._write(pubsub))
+
+    async def _confirmed(self, pubsub: Any, count: int) -> None:
+        """Waits until the server has taken this many subscriptions; what is sent is not yet in force."""
+        while count:
+            message = await pubsub.get_message(timeout=_SUBSCRIBE_SECONDS)
+            if message is not None:
+                count -= message["type"] == "subscribe"
+                self._take(message)
+
+    def _take(self, message: Any) -> None:
+        if message["type"] == "message":
+            self._on_message(message["channel"].decode(), message["data"])
 
     async def _read(self, pubsub: Any) -> None:
         silent = 0
@@ -157,8 +174,7 @@ class Subscriber:
                 await asyncio.wait_for(pubsub.ping(), PUBLISH_SECONDS)
                 continue
             silent = 0
-            if message["type"] == "message":
-                self._on_message(message["channel"].decode(), message["data"])
+            self._take(message)
         raise TimeoutError("redis answered no ping")
 
     async def _write(self, pubsub: Any) -> None:
