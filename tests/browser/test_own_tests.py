@@ -11,7 +11,7 @@ import pytest
 from scripts.stack.layout import ROOT
 
 
-async def test_types_and_unit_tests_pass(dist: Path) -> None:
+def test_types_and_unit_tests_pass(dist: Path) -> None:
     """`npm run check`: the compiler and vitest; `dist` has installed what they need."""
     npm = shutil.which("npm")
     if npm is None:

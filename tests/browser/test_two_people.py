@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,3 +64,29 @@ async def test_two_people_talk_and_one_loses_the_line(two_pages: tuple[Page, Pag
     await hers.screenshot(path=tmp_path / "together.png")
     await hers.reload()
     await expect_said(hers, everything)
+
+
+async def test_two_people_talk_on_when_every_edge_is_killed(
+    two_pages: tuple[Page, Page], stack: Stack, tmp_path: Path
+) -> None:
+    """SIGKILL of all edges in the middle of a talk: both pages come back by themselves, with everything."""
+    hers, his = two_pages
+    tag = secrets.token_hex(4)
+    await register(hers, f"ada-{tag}", f"Ada {tag}")
+    await register(his, f"alan-{tag}", f"Alan {tag}")
+    await open_direct_chat(hers, f"alan-{tag}")
+    await say(hers, "Before.")
+    await open_room(his, f"Ada {tag}")
+    await expect_said(his, ["Before."])
+
+    for edge in [part["part"] for part in stack.state()["parts"] if part["part"].startswith("edge")]:
+        stack.kill(edge)
+    await say(hers, "Hers, while nobody listens.")
+    await expect(hers.get_by_role("status").first).to_contain_text(re.compile("Connection lost|Connecting"))
+    await hers.screenshot(path=tmp_path / "edges-gone.png")
+    await stack.ready()
+    await expect_said(his, ["Before.", "Hers, while nobody listens."])
+    await say(his, "His, after.")
+    for page in (hers, his):
+        await expect_said(page, ["Before.", "Hers, while nobody listens.", "His, after."])
+        await expect(page.get_by_text("Connection lost")).to_have_count(0)
