@@ -1,8 +1,9 @@
-"""One edge, wired together; what it needs from outside comes in as arguments, so that tests can be outside."""
+"""One edge, wired together; what it stands on comes in as arguments, so that tests can stand in for it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -81,7 +82,7 @@ async def open_edge(
         sessions = Sessions(settings, outside.verifier, rooms, admission, wheel, tasks, counted, time.time)
         link = Link(settings.instance, outside.chat, outside.credential, sessions, counted, loop.time)
         requests = Requests(
-            link, outside.gateway, outside.verifier, tasks, counted, time.time, sessions.refreshed
+            link, outside.gateway, outside.verifier, tasks, counted, time.time, sessions.lifetimes.keep
         )
         sessions.use(link, requests)
         readiness.add("link", lambda: None if link.attached_to else "not attached to a chat instance")
@@ -130,8 +131,9 @@ async def _drain(sessions: Sessions, http: HttpServer, settings: EdgeSettings) -
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.drain_seconds
     sessions.drain(settings.drain_seconds * 0.7)
-    while sessions.peers and loop.time() < deadline:
-        await asyncio.sleep(settings.tick_seconds)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(deadline):
+            await sessions.empty.wait()
     for peer in tuple(sessions.peers.values()):
         peer.abort()
     http.close()

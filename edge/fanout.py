@@ -13,7 +13,6 @@ from edge.peer import Outbox, Peer
 from edge.protocol.catch_up import RoomLog
 from edge.protocol.events import Event, Wire
 
-
 MAX_LEFT = 10_000
 """Rooms without a user here whose head is remembered."""
 

@@ -54,7 +54,10 @@ class Gateway:
     async def call(
         self, method: Method, request: bytes, token: str | None, timeout: float | None = None
     ) -> bytes:
-        """The serialized reply. Raises what the method answers, TokenMissing, TokenInvalid, TokenExpired, BackendUnavailable."""
+        """The serialized reply.
+
+        Raises what the method answers, TokenMissing, TokenInvalid, TokenExpired, BackendUnavailable.
+        """
         metadata: tuple[tuple[str, str], ...] = ()
         if method.needs_token:
             if not token:
@@ -79,7 +82,7 @@ class Gateway:
 
 
 def request_from_json(method: Method, params: bytes) -> bytes:
-    """A serialized request from JSON text. Raises InvalidField; depth is checked before anything recursive."""
+    """A serialized request from JSON text. Raises InvalidField; depth is checked before any recursion."""
     if too_deep(params):
         raise InvalidField("request", f"nested deeper than {JSON_DEPTH}")
     try:

@@ -18,9 +18,10 @@ from edge.origins import has_token, origin_allowed
 from edge.peer import Outbox, Peer
 from edge.protocol.codes import CloseCode
 from edge.protocol.errors import FrameInvalid
-from edge.server import SUBPROTOCOLS, Application, Bounds, WebSocketPeer, upgrade
+from edge.server import Application, Bounds, WebSocketPeer
 from edge.sessions import Sessions
 from edge.static import SECURITY_HEADERS
+from edge.websocket import SUBPROTOCOLS, upgrade
 
 log = logs.get("edge")
 

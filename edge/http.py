@@ -115,7 +115,7 @@ class HttpConnection(asyncio.Protocol):
         self._address = str(peer[0]) if peer else ""
         self._server.connections.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 — the loop's signature
         """The client is gone; a call of its that is under way goes on, its answer is dropped."""
         self._transport = None
         self._server.connections.discard(self)
@@ -156,7 +156,8 @@ class HttpConnection(asyncio.Protocol):
                 return
 
     def _dispatch(self) -> None:
-        assert self._request is not None and self._transport is not None  # noqa: S101 — h11's order of events
+        assert self._request is not None  # noqa: S101 — h11's order of events
+        assert self._transport is not None  # noqa: S101 — _advance looked
         raw = self._request
         target = raw.target.decode("latin-1")
         path, _, query = target.partition("?")

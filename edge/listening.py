@@ -15,7 +15,7 @@ BIND_SECONDS = 10.0
 
 
 async def listen(host: str, port: int) -> socket.socket:
-    """A socket bound with SO_REUSEPORT; accepted ones inherit its options. OSError after 10 s of a port in use."""
+    """A socket with SO_REUSEPORT; accepted ones inherit its options. OSError after 10 s of a port in use."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BIND_SECONDS
     while True:

@@ -8,27 +8,21 @@ is slow, so that the hot path checks nothing. No task, queue or timer for each c
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import Protocol, cast
 
-from polychat.edge.v1.server_frame_pb2 import ServerFrame
 from websockets.frames import CloseCode as RfcCloseCode
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
 from edge.peer import Outbox, Peer
-from edge.protocol import server_frames
 from edge.protocol.codes import CloseCode
 from edge.protocol.connection import Connection
-from edge.protocol.errors import FrameInvalid, FrameTooLarge
+from edge.protocol.errors import FrameInvalid
 from edge.protocol.events import Wire
-from edge.protocol.framing import binary_frame, text_frame
+from edge.websocket import SUBPROTOCOLS
 
 NO_CLOSE_FRAME = 1006
-SUBPROTOCOLS = {"polychat.v1.json": Wire.JSON, "polychat.v1.proto": Wire.BINARY}
 
 
 class Application(Protocol):
@@ -72,31 +66,6 @@ class Bounds:
             elif now - since >= seconds:
                 found.append(peer)
         return found
-
-
-class EdgeProtocol(ServerProtocol):
-    """The library's server, with our answer to a message that is too large: an error, then 4201."""
-
-    def fail(self, code: RfcCloseCode | int, reason: str = "") -> None:
-        """See Protocol.fail."""
-        if code == RfcCloseCode.MESSAGE_TOO_BIG and self.state is State.OPEN:
-            failure = FrameTooLarge(limit=str(self.max_message_size))
-            if self.subprotocol == "polychat.v1.proto":
-                error = ServerFrame(error=server_frames.error_message(failure))
-                self.writes.append(binary_frame(error.SerializeToString()))
-            else:
-                self.writes.append(text_frame(server_frames.error_json(0, failure)))
-            code, reason = CloseCode.BAD_FRAME, failure.reason
-        super().fail(code, reason)
-
-    def __init__(self, *, state: State = State.CONNECTING, max_size: int | None = None) -> None:
-        super().__init__(
-            state=state, max_size=max_size, subprotocols=[Subprotocol(name) for name in SUBPROTOCOLS]
-        )
-
-    def select_subprotocol(self, subprotocols: list[Subprotocol]) -> Subprotocol | None:  # type: ignore[override]
-        """The first offered one that we speak."""
-        return next((name for name in subprotocols if name in SUBPROTOCOLS), None)
 
 
 class WebSocketPeer(Peer, asyncio.Protocol):
@@ -158,7 +127,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         self._write_protocol()
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 — the loop's signature
         """The transport is gone."""
         self._transport = None
         self._bounds.slow.pop(self, None)
@@ -299,18 +268,3 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         """See Peer."""
         if self._transport is not None:
             self._transport.abort()
-
-
-def upgrade(request: Request, message_bytes: int) -> tuple[bytes, EdgeProtocol | None]:
-    """The answer to an upgrade, and the protocol that goes on from there; None when it was rejected.
-
-    The library parses the handshake and frames with one object; ours was parsed by h11, so one does
-    the handshake and a second one begins open.
-    """
-    handshake = EdgeProtocol()
-    response = handshake.accept(request)
-    if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
-        return response.serialize(), None
-    protocol = EdgeProtocol(state=State.OPEN, max_size=message_bytes)
-    protocol.subprotocol = handshake.subprotocol
-    return response.serialize(), protocol

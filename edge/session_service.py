@@ -37,7 +37,7 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 class StreamPeer(Peer):
     """One `Session` stream: frames wait in a bounded queue for the handler to send them."""
 
-    __slots__ = ("_close", "_frames", "_moved", "_resumed", "_sessions", "_size")
+    __slots__ = ("_close", "_frames", "_moved", "_resumed", "_sessions", "_size", "_taken")
 
     def __init__(self, connection: Connection, outbox: Outbox, sessions: Sessions, address: str) -> None:
         super().__init__(connection, Wire.STREAM, outbox, address)
@@ -46,6 +46,7 @@ class StreamPeer(Peer):
         self._size = 0
         self._close: tuple[CloseCode, str] | None = None
         self._moved = asyncio.Event()
+        self._taken = asyncio.Event()
         self._resumed = asyncio.Event()
         self._resumed.set()
 
@@ -65,6 +66,7 @@ class StreamPeer(Peer):
             while self._frames:
                 frame = self._frames.popleft()
                 self._size -= len(frame)
+                self._taken.set()
                 yield frame
             if self._close is not None:
                 return
@@ -97,7 +99,8 @@ class StreamPeer(Peer):
     async def drained(self) -> None:
         """See Peer."""
         while self.slow and self._close is None:
-            await asyncio.sleep(0.05)
+            self._taken.clear()
+            await self._taken.wait()
 
     def resume_reading(self) -> None:
         """See Peer."""
@@ -113,6 +116,7 @@ class StreamPeer(Peer):
         self._frames.extend(pending or ())
         self._close = (code, reason)
         self._resumed.set()
+        self._taken.set()
         self._moved.set()
 
     def abort(self) -> None:

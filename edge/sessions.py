@@ -11,17 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from polychat.edge.v1.client_frame_pb2 import Hello
-from polychat.edge.v1.server_frame_pb2 import Goaway, ServerFrame, TokenExpiring
-from polychat.edge.v1.signal_pb2 import Ping
 from polychat.internal.link.v1 import link_service_pb2 as link_pb
 
 from chassis import logs
 from chassis.caller import Caller
-from chassis.errors import BackendUnavailable, Failure, RateLimited, SessionRevoked, TokenExpired
+from chassis.errors import Failure, RateLimited, SessionRevoked, TokenExpired
 from chassis.tokens import TokenVerifier
 from edge.admission import Admission
 from edge.config import EdgeSettings
 from edge.failures import failure_from
+from edge.lifetimes import Lifetimes
 from edge.link import Link, failure_of
 from edge.metrics import EdgeMetrics
 from edge.peer import Peer
@@ -29,14 +28,13 @@ from edge.protocol import shapes
 from edge.protocol.client_frames import Incoming, Refused, decode_binary, decode_json
 from edge.protocol.codes import CloseCode, close_code_for
 from edge.protocol.connection import REQUESTS, Connection, Kind, Phase, Step
-from edge.protocol.errors import FrameTooLarge, HelloRepeated, HelloRequired, HelloTooLate
+from edge.protocol.errors import FrameTooLarge, HelloRepeated, HelloRequired
 from edge.protocol.events import Wire
 from edge.protocol.limits import FRAME_BYTES
 from edge.requests import Requests
 from edge.rooms import Rooms
 from edge.wheel import Wheel
 
-MISSED_HEARTBEATS = 2
 MAX_RATE_STRIKES = 100
 """Frames over the rate before the connection is closed with 4103."""
 
@@ -70,12 +68,13 @@ class Sessions:
         self.requests: Requests
         self.by_session: dict[int, set[Peer]] = {}
         self.peers: dict[int, Peer] = {}
-        self.draining = False
-        self._settings = settings
+        self.empty = asyncio.Event()
+        """Set while there is no connection."""
+        self.empty.set()
+        self.lifetimes = Lifetimes(settings, wheel, self.close, self._request_of, clock)
         self._verifier = verifier
         self._rooms = rooms
         self._admission = admission
-        self._wheel = wheel
         self._tasks = tasks
         self._metrics = metrics
         self._clock = clock
@@ -87,8 +86,6 @@ class Sessions:
         self.link = link
         self.requests = requests
 
-    # ---- wires --------------------------------------------------------------------------------
-
     def new_connection(self) -> Connection:
         """A connection with an id of its own."""
         self._next_id += 1
@@ -97,7 +94,8 @@ class Sessions:
     def connected(self, peer: Peer) -> None:
         """A wire is up; `hello` is due."""
         self.peers[peer.connection.connection_id] = peer
-        self._wheel.set(peer, self._settings.hello_seconds)
+        self.empty.clear()
+        self.lifetimes.await_hello(peer)
         self._metrics.opened(peer.wire.name.lower())
 
     def receive(self, peer: Peer, data: bytes) -> None:
@@ -126,7 +124,9 @@ class Sessions:
         """The wire is down."""
         connection = peer.connection
         self.peers.pop(connection.connection_id, None)
-        self._wheel.cancel(peer)
+        if not self.peers:
+            self.empty.set()
+        self.lifetimes.end(peer)
         self._forget_opening(connection)
         connection.close()
         self._rooms.leave(peer)
@@ -146,7 +146,7 @@ class Sessions:
         if failure is not None:
             peer.send_error(request_id, failure)
         reason = failure.reason if failure is not None else code.name
-        self._wheel.set(peer, self._settings.close_seconds)
+        self.lifetimes.await_close(peer)
         self._forget_opening(peer.connection)
         self._rooms.leave(peer)
         peer.held = None
@@ -155,8 +155,6 @@ class Sessions:
     def too_slow(self, peer: Peer) -> None:
         """The peer's unsent frames passed the bound, or it took nothing for too long."""
         self.close(peer, CloseCode.SLOW)
-
-    # ---- frames -------------------------------------------------------------------------------
 
     def _handle(self, peer: Peer, incoming: Incoming) -> None:
         connection = peer.connection
@@ -190,10 +188,8 @@ class Sessions:
         elif refused.request_id:
             peer.send_error(refused.request_id, refused.failure)
 
-    # ---- hello --------------------------------------------------------------------------------
-
     def _greet(self, peer: Peer, incoming: Incoming) -> None:
-        self._wheel.set(peer, self._settings.hello_seconds)
+        self.lifetimes.await_hello(peer)
         try:
             shapes.check(Kind.HELLO, incoming.body)
             caller = self._verifier.verify_cached(incoming.body.access_token)
@@ -224,6 +220,10 @@ class Sessions:
         self._rooms.expect(caller.user_id)
         self.link.open(connection.connection_id, caller.token)
 
+    def _request_of(self, peer: Peer) -> int:
+        opening = self._opening.get(peer.connection.connection_id)
+        return opening.request_id if opening is not None else 0
+
     def _unwelcome(self, peer: Peer, request_id: int, failure: Failure) -> None:
         if peer.connection.phase is Phase.OPENING:
             self.close(peer, close_code_for(failure), failure, request_id)
@@ -233,15 +233,15 @@ class Sessions:
         if opening is not None:
             self._rooms.recall(connection.user_id)
 
-    # ---- link ---------------------------------------------------------------------------------
-
     def link_received(self, response: link_pb.AttachResponse) -> None:
         """Takes in what chat says; see LinkReceiver."""
         self._rooms.deliver(response)
         for opened in response.opened:
             self._opened(opened)
         for refreshed in response.refreshed:
-            self._refreshed_by_chat(refreshed)
+            peer = self.peers.get(refreshed.connection_id)
+            if peer is not None and refreshed.HasField("failure"):
+                self._refused(peer, failure_of(refreshed.failure))
         for session_id in response.revoked_session_ids:
             self.revoke(session_id)
         self._rooms.flush()
@@ -256,12 +256,12 @@ class Sessions:
         peer = opening.peer
         passed = self._rooms.recall(peer.connection.user_id)
         if opened.HasField("failure"):
-            self._unwelcome(peer, opening.request_id, _failure(opened))
+            self._unwelcome(peer, opening.request_id, failure_of(opened.failure))
             return
         peer.connection.opened()
         self.by_session.setdefault(peer.connection.session_id, set()).add(peer)
         self._admission.greeted(peer)
-        self._schedule(peer, self._settings.heartbeat_seconds)
+        self.lifetimes.keep(peer)
         self._rooms.welcome(peer, opening.request_id, opening.hello, opened, passed)
         self.requests.finish(peer, Kind.HELLO, 0, None)
         peer.outbox.later(peer.resume_reading)
@@ -269,94 +269,30 @@ class Sessions:
     def _reopened(self, peer: Peer, opened: link_pb.ConnectionOpened) -> None:
         if not opened.HasField("failure"):
             self._rooms.compare(peer, opened)
-        elif not _failure(opened).retryable:
-            self._lost(peer, _failure(opened))
-        else:
+        elif not self._refused(peer, failure_of(opened.failure)):
             self._tasks.create_task(self._open_again(peer))
+
+    def _refused(self, peer: Peer, failure: Failure) -> bool:
+        """Closes a connection that chat does not take any more; False when it may take it later."""
+        if not failure.retryable:
+            self.close(peer, close_code_for(failure), failure)
+        return not failure.retryable
 
     async def _open_again(self, peer: Peer) -> None:
         await asyncio.sleep(random.uniform(0.5, 1.5))  # noqa: S311 — spreads retries
         if peer.connection.phase is Phase.OPEN:
             self.link.open(peer.connection.connection_id, peer.connection.token)
 
-    def _refreshed_by_chat(self, refreshed: link_pb.ConnectionOpened) -> None:
-        peer = self.peers.get(refreshed.connection_id)
-        if peer is not None and refreshed.HasField("failure") and not _failure(refreshed).retryable:
-            self._lost(peer, _failure(refreshed))
-
-    def _lost(self, peer: Peer, failure: Failure) -> None:
-        self.close(peer, close_code_for(failure), failure)
-
     def revoke(self, session_id: int) -> None:
         """A session ended: its connections close with 4200."""
         for peer in tuple(self.by_session.get(session_id, ())):
             self.close(peer, CloseCode.UNAUTHENTICATED, SessionRevoked())
 
-    # ---- time ---------------------------------------------------------------------------------
-
     def sweep(self) -> None:
-        """Looks at the peers whose alarm is due."""
-        for peer in self._wheel.advance():
-            self._alarm(peer)
+        """Called a few times a second: looks at what is due."""
+        self.lifetimes.sweep()
         self.link.expire()
 
-    def refreshed(self, peer: Peer) -> None:
-        """The peer has a new token: its end is further away."""
-        self._schedule(peer, self._settings.heartbeat_seconds)
-
-    def _schedule(self, peer: Peer, heartbeat: float) -> None:
-        """Sets the next alarm: a heartbeat, the warning before the token's end, or its end."""
-        remaining = peer.connection.expire_time - self._clock()
-        warning = remaining if peer.connection.warned else remaining - self._settings.token_warning_seconds
-        self._wheel.set(peer, min(heartbeat, max(0.0, warning)))
-
-    def _alarm(self, peer: Peer) -> None:
-        phase = peer.connection.phase
-        if phase is Phase.OPEN:
-            self._alarm_open(peer)
-        elif phase is Phase.AWAITING_HELLO:
-            self.close(peer, CloseCode.HELLO_TOO_LATE, HelloTooLate())
-        elif phase is Phase.OPENING:
-            self.close(peer, CloseCode.INTERNAL, BackendUnavailable("chat"), self._request_of(peer))
-        else:
-            peer.abort()
-
-    def _request_of(self, peer: Peer) -> int:
-        opening = self._opening.get(peer.connection.connection_id)
-        return opening.request_id if opening is not None else 0
-
-    def _alarm_open(self, peer: Peer) -> None:
-        connection, now = peer.connection, self._clock()
-        if self.draining:
-            self.close(peer, CloseCode.SHUTTING_DOWN)
-        elif connection.expire_time <= now:
-            self.close(peer, CloseCode.TOKEN_EXPIRED, TokenExpired())
-        elif not connection.warned and connection.expire_time - now <= self._settings.token_warning_seconds:
-            connection.warned = True
-            frame = ServerFrame(token_expiring=TokenExpiring())
-            frame.token_expiring.expires_in.FromSeconds(max(0, int(connection.expire_time - now)))
-            peer.send(frame)
-            self._schedule(peer, self._settings.heartbeat_seconds)
-        elif connection.missed >= MISSED_HEARTBEATS:
-            self.close(peer, CloseCode.NO_HEARTBEAT)
-        else:
-            connection.missed += 1
-            peer.send(ServerFrame(ping=Ping()))
-            self._schedule(peer, self._settings.heartbeat_seconds)
-
     def drain(self, window_seconds: float) -> None:
-        """Says `goaway` to everybody and closes them with 4000, spread over the window."""
-        self.draining = True
-        for peer in tuple(self.peers.values()):
-            delay = random.uniform(0.0, window_seconds)  # noqa: S311 — spreads the reconnects
-            if peer.connection.phase is Phase.OPEN:
-                frame = ServerFrame(goaway=Goaway(reason="DRAINING"))
-                frame.goaway.reconnect_after.FromMilliseconds(int(delay * 1000))
-                peer.send(frame)
-                self._wheel.set(peer, delay)
-            else:
-                self.close(peer, CloseCode.SHUTTING_DOWN)
-
-
-def _failure(opened: link_pb.ConnectionOpened) -> Failure:
-    return failure_of(opened.failure)
+        """Sends everybody elsewhere."""
+        self.lifetimes.drain(tuple(self.peers.values()), window_seconds)

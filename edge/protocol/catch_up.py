@@ -94,7 +94,10 @@ class Resume(enum.Enum):
 
 
 def plan(cursor: int | None, head: int, budget: int) -> Resume:
-    """What a room's cursor is owed; None: the client has nothing of it. `budget`: events the connection may still be replayed."""
+    """What a room's cursor is owed; None: the client has nothing of it.
+
+    `budget` is how many events the connection may still be replayed.
+    """
     if cursor is None or cursor == head:
         return Resume.LIVE
     if cursor > head:

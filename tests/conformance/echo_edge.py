@@ -19,7 +19,8 @@ from edge.listening import listen
 from edge.peer import Outbox, Peer
 from edge.protocol.connection import Connection
 from edge.protocol.framing import binary_frame, text_frame
-from edge.server import Bounds, WebSocketPeer, upgrade
+from edge.server import Bounds, WebSocketPeer
+from edge.websocket import upgrade
 
 MESSAGE_BYTES = 64 * 1024 * 1024
 FRAGMENTS = 1_000_000

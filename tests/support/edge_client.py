@@ -66,6 +66,7 @@ class Here:
     metrics: Metrics
     gateway: Gateway
     verifier: TokenVerifier
+    settings: EdgeSettings
 
     @property
     def url(self) -> str:
@@ -113,7 +114,7 @@ async def open_here(**overrides: Any) -> AsyncIterator[Here]:
         )
         metrics, readiness = Metrics("edge"), Readiness()
         async with open_edge(settings, outside, metrics, readiness) as edge:
-            here = Here(world, chat, edge, instances, limits, metrics, gateway, verifier)
+            here = Here(world, chat, edge, instances, limits, metrics, gateway, verifier, settings)
             await until(lambda: edge.link.attached_to is not None)
             yield here
         await channel.close()

@@ -18,8 +18,6 @@ import grpc
 import grpc.aio
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec
-
-from discovery import Instance
 from polychat.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
 from polychat.chat.v1 import membership_pb2, room_pb2, room_service_pb2, room_service_pb2_grpc
 from polychat.chat.v1.messaging_service_pb2 import SendMessageResponse
@@ -32,6 +30,8 @@ from polychat.internal.log.v1 import log_read_service_pb2 as reading
 from polychat.internal.log.v1 import log_read_service_pb2_grpc
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomHead, RoomSignal
 from polychat.message.v1 import receipt_service_pb2, receipt_service_pb2_grpc
+
+from discovery import Instance
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 KID = "key-1"
@@ -87,7 +87,9 @@ class RoomLogStore:
         """The room's last sequence."""
         return len(self.rooms[room_id])
 
-    def append(self, room_id: int, event: RoomEvent, joined: tuple[int, ...] = (), left: tuple[int, ...] = ()) -> EventRecord:
+    def append(
+        self, room_id: int, event: RoomEvent, joined: tuple[int, ...] = (), left: tuple[int, ...] = ()
+    ) -> EventRecord:
         """Commits an event."""
         event.room_id, event.sequence = room_id, self.head(room_id) + 1
         event.create_time.FromMilliseconds(1_700_000_000_000 + event.sequence)
@@ -198,7 +200,9 @@ class World(
 
     # ---- message --------------------------------------------------------------------------------
 
-    async def ReadEvents(self, request: reading.ReadEventsRequest, context: Any) -> reading.ReadEventsResponse:
+    async def ReadEvents(
+        self, request: reading.ReadEventsRequest, context: Any
+    ) -> reading.ReadEventsResponse:
         self.reads.append(list(request.ranges))
         await self.read_gate.wait()
         return reading.ReadEventsResponse(stretches=[self._stretch(wanted) for wanted in request.ranges])

@@ -48,7 +48,9 @@ async def refused(connected: Client, data: str | bytes) -> tuple[dict[str, Any],
         ('{"id":5,"typing":{"roomId":"' + "7" * 65_536 + '"}}', "FRAME_TOO_LARGE"),
     ],
 )
-async def test_a_bad_frame_closes_with_4201_after_an_error(here: Here, data: str | bytes, reason: str) -> None:
+async def test_a_bad_frame_closes_with_4201_after_an_error(
+    here: Here, data: str | bytes, reason: str
+) -> None:
     """Not JSON, no known body, too deep, too large, binary: whoever sends this speaks another protocol."""
     async with client(here, 1) as ada:
         frame, code = await refused(ada, data)
@@ -254,7 +256,9 @@ async def test_own_listed_and_no_origin_are_let_in(origin: str | None) -> None:
             assert ada.welcome["userId"] == "1"
 
 
-@pytest.mark.parametrize("query", ["token=x", "access_token=x", "accessToken=x", "TOKEN=", "q=eyJh.eyJz.c2ln"])
+@pytest.mark.parametrize(
+    "query", ["token=x", "access_token=x", "accessToken=x", "TOKEN=", "q=eyJh.eyJz.c2ln"]
+)
 async def test_a_token_in_the_url_is_refused(here: Here, query: str) -> None:
     with pytest.raises(InvalidStatus) as caught:
         await connect(f"{here.url}?{query}", proxy=None).__aenter__()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import grpc
 import grpc.aio
 import httpx
 import pytest
@@ -21,6 +22,9 @@ from polychat.edge.v1 import client_frame_pb2, edge_service_pb2_grpc, server_fra
 from websockets.asyncio.client import connect
 
 from chassis.errors import Code, RemoteFailure
+from chassis.grpc_server import serve_grpc
+from chassis.run import Process
+from chassis.status import from_rpc_error
 from edge.connect import error_body
 from edge.session_service import edge_services
 from tests.support.edge_client import Here, client, open_here, until
@@ -111,7 +115,11 @@ async def test_identity_headers_from_outside_go_nowhere(web: httpx.AsyncClient, 
     [
         ("/api/polychat.chat.v1.RoomService/PaintRoom", 501, "METHOD_NOT_FOUND"),
         ("/api/polychat.internal.log.v1.LogReadService/ReadEvents", 501, "METHOD_NOT_FOUND"),
-        ("/api/polychat.internal.directory.v1.SessionDirectoryService/CheckSessions", 501, "METHOD_NOT_FOUND"),
+        (
+            "/api/polychat.internal.directory.v1.SessionDirectoryService/CheckSessions",
+            501,
+            "METHOD_NOT_FOUND",
+        ),
         ("/api//polychat.chat.v1.RoomService/CreateRoom", 501, "METHOD_NOT_FOUND"),
         ("/api/polychat.edge.v1.EdgeService/Session", 403, "METHOD_NOT_ALLOWED"),
         (CREATE + "?access_token=x", 400, "INVALID_FIELD"),
@@ -274,16 +282,14 @@ async def test_the_binary_codec(here: Here) -> None:
 
 @asynccontextmanager
 async def grpc_edge(here: Here) -> AsyncIterator[grpc.aio.Channel]:
-    """The edge's gRPC services on a plain server."""
-    server = grpc.aio.server()
-    for service in edge_services(here.edge.sessions, here.edge.outbox, here.gateway):
-        service.add(service.servicer, server)
-        service.methods()
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    """The edge's gRPC services as `serve_grpc` guards them."""
+    process = Process("edge", here.settings)
+    services = edge_services(here.edge.sessions, here.edge.outbox, here.gateway)
+    async with (
+        serve_grpc(process, services, here.verifier) as server,
+        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
+    ):
         yield channel
-    await server.stop(None)
 
 
 async def test_a_session_over_grpc(here: Here) -> None:
@@ -305,14 +311,19 @@ async def test_a_session_over_grpc(here: Here) -> None:
 
 async def test_a_session_that_says_nothing_good(here: Here) -> None:
     """Ends with the status of the close code, after the error frame."""
-    async with grpc_edge(here) as channel:
-        call = edge_service_pb2_grpc.EdgeServiceStub(channel).Session()
-        await call.write(client_frame_pb2.ClientFrame(id=1, hello={"access_token": "garbage"}))
-        assert (await call.read()).error.reason == "TOKEN_INVALID"
-        with pytest.raises(grpc.aio.AioRpcError):
-            while await call.read() is not grpc.aio.EOF:
-                continue
-        assert not [peer for peer in here.edge.sessions.peers.values() if peer.user is not None]
+    for frame, reason, status in (
+        ({"id": 1, "hello": {"access_token": "garbage"}}, "TOKEN_INVALID", grpc.StatusCode.UNAUTHENTICATED),
+        ({"id": 1}, "FRAME_INVALID", grpc.StatusCode.INVALID_ARGUMENT),
+        ({"id": 1, "ping": {}}, "HELLO_REQUIRED", grpc.StatusCode.UNAUTHENTICATED),
+    ):
+        async with grpc_edge(here) as channel:
+            call = edge_service_pb2_grpc.EdgeServiceStub(channel).Session()
+            await call.write(client_frame_pb2.ClientFrame(**frame))  # type: ignore[arg-type]
+            error = await call.read()
+            assert isinstance(error, server_frame_pb2.ServerFrame)
+            assert error.error.reason == reason
+            assert await call.code() is status
+        assert not here.edge.sessions.peers
 
 
 async def test_public_methods_on_the_grpc_port(here: Here) -> None:
@@ -325,6 +336,9 @@ async def test_public_methods_on_the_grpc_port(here: Here) -> None:
         assert "x-user-id" not in here.world.metadata[-1]
         keys = await auth_service_pb2_grpc.AuthServiceStub(channel).GetJwks(auth_service_pb2.GetJwksRequest())
         assert len(keys.keys) == 1
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await rooms.CreateRoom(room_service_pb2.CreateRoomRequest(title="T"))
+        assert from_rpc_error(caught.value).reason == "TOKEN_MISSING"
 
 
 async def test_errors_of_services_travel_unchanged() -> None:

@@ -137,7 +137,8 @@ async def test_frames_over_the_rate(here: Here) -> None:
     here.limits[0] = EdgeLimits(frames_per_second=0.1, frames_burst=3)
     async with client(here, 1) as ada:
         replies = [
-            await ada.ask(send={"roomId": "7", "requestId": str(uuid.uuid4()), "text": "hi"}) for _ in range(5)
+            await ada.ask(send={"roomId": "7", "requestId": str(uuid.uuid4()), "text": "hi"})
+            for _ in range(5)
         ]
         error = replies[-1]["error"]
         assert (error["code"], error["reason"]) == ("RESOURCE_EXHAUSTED", "RATE_LIMITED")

@@ -290,9 +290,7 @@ async def test_leaving_while_hello_is_being_answered(here: Here) -> None:
         assert await sequences(ben, 1) == [3]
         connection_id = next(peer for peer in here.edge.sessions.peers.values() if peer.user is None)
         here.chat.tell(
-            opened=[
-                {"connection_id": connection_id.connection.connection_id, "user_id": 1, "rooms": stale}
-            ]
+            opened=[{"connection_id": connection_id.connection.connection_id, "user_id": 1, "rooms": stale}]
         )
         ada, socket = await opening
         try:

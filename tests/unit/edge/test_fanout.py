@@ -7,6 +7,8 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from polychat.edge.v1.server_frame_pb2 import ServerFrame
+from polychat.event.v1.room_event_pb2 import RoomEvent
 
 from chassis.telemetry import Metrics
 from edge.fanout import Fanout, Room
@@ -14,8 +16,6 @@ from edge.metrics import EdgeMetrics
 from edge.peer import Outbox, Peer
 from edge.protocol.connection import Connection
 from edge.protocol.events import Event, Wire
-from polychat.edge.v1.server_frame_pb2 import ServerFrame
-from polychat.event.v1.room_event_pb2 import RoomEvent
 
 
 class Loop:
@@ -77,7 +77,9 @@ class Here:
 
 
 def event(room_id: int, sequence: int, joined: tuple[int, ...] = (), left: tuple[int, ...] = ()) -> Event:
-    return Event(room_id, sequence, RoomEvent(room_id=room_id, sequence=sequence).SerializeToString(), joined, left)
+    return Event(
+        room_id, sequence, RoomEvent(room_id=room_id, sequence=sequence).SerializeToString(), joined, left
+    )
 
 
 def test_all_of_a_tick_leaves_in_one_write() -> None:

@@ -9,6 +9,13 @@ import pytest
 from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
+from polychat.chat.v1.messaging_service_pb2 import SendMessageRequest, SendMessageResponse
+from polychat.edge.v1.client_frame_pb2 import ClientFrame, Hello
+from polychat.edge.v1.server_frame_pb2 import ServerFrame
+from polychat.edge.v1.signal_pb2 import TypingSignal
+from polychat.event.v1.room_event_pb2 import RoomEvent
+from polychat.message.v1.receipt_pb2 import Receipt
+from polychat.message.v1.receipt_service_pb2 import AdvanceReceiptRequest
 from websockets.frames import Frame, Opcode
 
 from chassis.errors import InvalidField, InvalidRequest, RateLimited
@@ -26,13 +33,6 @@ from edge.protocol.client_frames import (
 from edge.protocol.connection import Kind
 from edge.protocol.events import Event, Wire
 from edge.protocol.framing import binary_frame, text_frame
-from polychat.chat.v1.messaging_service_pb2 import SendMessageRequest, SendMessageResponse
-from polychat.edge.v1.client_frame_pb2 import ClientFrame, Hello
-from polychat.edge.v1.server_frame_pb2 import ServerFrame
-from polychat.edge.v1.signal_pb2 import TypingSignal
-from polychat.event.v1.room_event_pb2 import RoomEvent
-from polychat.message.v1.receipt_pb2 import Receipt
-from polychat.message.v1.receipt_service_pb2 import AdvanceReceiptRequest
 
 int64 = st.integers(-(2**63), 2**63 - 1)
 ids = st.integers(0, 2**63 - 1)
@@ -45,7 +45,9 @@ def times(draw: st.DrawFn, message: Any) -> None:
     """Fills a Timestamp field with any time it may have, or leaves it unset."""
     if draw(st.booleans()):
         message.seconds = draw(st.integers(0, 253_402_300_799))
-        message.nanos = draw(st.one_of(st.just(0), st.integers(0, 999_999_999), st.integers(0, 999).map(lambda n: n * 10**6)))
+        message.nanos = draw(
+            st.one_of(st.just(0), st.integers(0, 999_999_999), st.integers(0, 999).map(lambda n: n * 10**6))
+        )
         message.SetInParent()
 
 
@@ -93,12 +95,16 @@ def canonical(frame: ServerFrame) -> Any:
 
 @given(events())
 def test_an_event_is_canonical_json(event: RoomEvent) -> None:
-    assert json.loads(server_frames.event_json(event.SerializeToString())) == canonical(ServerFrame(event=event))
+    assert json.loads(server_frames.event_json(event.SerializeToString())) == canonical(
+        ServerFrame(event=event)
+    )
 
 
 @given(events())
 def test_an_event_in_binary_is_a_server_frame(event: RoomEvent) -> None:
-    assert ServerFrame.FromString(server_frames.event_binary(event.SerializeToString())) == ServerFrame(event=event)
+    assert ServerFrame.FromString(server_frames.event_binary(event.SerializeToString())) == ServerFrame(
+        event=event
+    )
 
 
 @given(st.data(), st.integers(0, 2**32 - 1))
@@ -145,7 +151,9 @@ def test_a_result_keeps_its_large_numbers() -> None:
 def client_frames(draw: st.DrawFn) -> ClientFrame:
     """Any frame but a call, whose JSON differs on purpose."""
     frame = ClientFrame(id=draw(st.integers(0, 2**32 - 1)))
-    kind = draw(st.sampled_from(["send", "send", "hello", "receipt", "typing", "ping", "pong", "refresh", "watch"]))
+    kind = draw(
+        st.sampled_from(["send", "send", "hello", "receipt", "typing", "ping", "pong", "refresh", "watch"])
+    )
     if kind == "send":
         frame.send.SetInParent()
         frame.send.room_id = draw(int64)
@@ -210,7 +218,9 @@ def test_any_bytes_are_a_frame_or_refused(data: bytes) -> None:
 
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=8)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -262,7 +272,11 @@ def _checked(kind: Kind, message: Any) -> bool:
 @given(
     st.integers(-1, 2),
     st.one_of(uuids, uuids.map(str.upper), uuids.map(lambda u: u + "\n"), text),
-    st.one_of(text, st.integers(4_094, 4_098).map(lambda n: "😀" * n), st.integers(16_383, 16_386).map(lambda n: "x" * n)),
+    st.one_of(
+        text,
+        st.integers(4_094, 4_098).map(lambda n: "😀" * n),
+        st.integers(16_383, 16_386).map(lambda n: "x" * n),
+    ),
     st.integers(-1, 1),
     st.lists(st.integers(-1, 2), max_size=2),
 )
@@ -270,13 +284,19 @@ def test_a_send_is_checked_as_protovalidate_would(
     room_id: int, request_id: str, body: str, reply: int, mentions: list[int]
 ) -> None:
     request = SendMessageRequest(
-        room_id=room_id, request_id=request_id, text=body, reply_to_message_id=reply, mentioned_user_ids=mentions
+        room_id=room_id,
+        request_id=request_id,
+        text=body,
+        reply_to_message_id=reply,
+        mentioned_user_ids=mentions,
     )
     assert _checked(Kind.SEND, request) == _valid(request)
 
 
 @given(text, text, st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 2)), max_size=3))
-def test_a_hello_is_checked_as_protovalidate_would(token: str, name: str, cursors: list[tuple[int, int]]) -> None:
+def test_a_hello_is_checked_as_protovalidate_would(
+    token: str, name: str, cursors: list[tuple[int, int]]
+) -> None:
     hello = Hello(access_token=token, client=name)
     for room_id, sequence in cursors:
         hello.rooms.add(room_id=room_id, sequence=sequence)

@@ -77,7 +77,9 @@ TestConnection = Machine.TestCase
 
 
 def test_the_table_says_something_about_everything() -> None:
-    assert {phase: set(kinds) for phase, kinds in TRANSITIONS.items()} == {phase: set(Kind) for phase in Phase}
+    assert {phase: set(kinds) for phase, kinds in TRANSITIONS.items()} == {
+        phase: set(Kind) for phase in Phase
+    }
 
 
 def test_a_reply_without_a_request_is_a_bug() -> None:

@@ -1,0 +1,113 @@
+"""What happens to a connection by the clock: late hellos, heartbeats, the end of tokens, draining."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from polychat.edge.v1.server_frame_pb2 import Goaway, ServerFrame, TokenExpiring
+from polychat.edge.v1.signal_pb2 import Ping
+
+from chassis.errors import BackendUnavailable, Failure, TokenExpired
+from edge.config import EdgeSettings
+from edge.peer import Peer
+from edge.protocol.codes import CloseCode
+from edge.protocol.connection import Phase
+from edge.protocol.errors import HelloTooLate
+from edge.wheel import Wheel
+
+MISSED_HEARTBEATS = 2
+
+
+class Close(Protocol):
+    """Ends a connection; see Sessions.close."""
+
+    def __call__(
+        self, peer: Peer, code: CloseCode, failure: Failure | None = None, request_id: int = 0
+    ) -> None: ...
+
+
+class Lifetimes:
+    """One alarm for each peer, and what to do when it rings."""
+
+    def __init__(
+        self,
+        settings: EdgeSettings,
+        wheel: Wheel,
+        close: Close,
+        request_of: Callable[[Peer], int],
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._wheel = wheel
+        self._close = close
+        self._request_of = request_of
+        self._clock = clock
+        self._draining = False
+
+    def await_hello(self, peer: Peer) -> None:
+        """`hello` is due, or its answer."""
+        self._wheel.set(peer, self._settings.hello_seconds)
+
+    def await_close(self, peer: Peer) -> None:
+        """The peer is to close its side."""
+        self._wheel.set(peer, self._settings.close_seconds)
+
+    def end(self, peer: Peer) -> None:
+        """The peer is gone."""
+        self._wheel.cancel(peer)
+
+    def keep(self, peer: Peer) -> None:
+        """Sets the next alarm of an open connection: a heartbeat, a warning, or the end of its token."""
+        remaining = peer.connection.expire_time - self._clock()
+        warning = remaining if peer.connection.warned else remaining - self._settings.token_warning_seconds
+        self._wheel.set(peer, min(self._settings.heartbeat_seconds, max(0.0, warning)))
+
+    def sweep(self) -> None:
+        """Looks at the peers whose alarm is due."""
+        for peer in self._wheel.advance():
+            self._ring(peer)
+
+    def drain(self, peers: Iterable[Peer], window_seconds: float) -> None:
+        """Says `goaway` to everybody and closes them with 4000, spread over the window."""
+        self._draining = True
+        for peer in peers:
+            if peer.connection.phase is not Phase.OPEN:
+                self._close(peer, CloseCode.SHUTTING_DOWN)
+                continue
+            delay = random.uniform(0.0, window_seconds)  # noqa: S311 — spreads the reconnects
+            frame = ServerFrame(goaway=Goaway(reason="DRAINING"))
+            frame.goaway.reconnect_after.FromMilliseconds(int(delay * 1000))
+            peer.send(frame)
+            self._wheel.set(peer, delay)
+
+    def _ring(self, peer: Peer) -> None:
+        phase = peer.connection.phase
+        if phase is Phase.OPEN:
+            self._ring_open(peer)
+        elif phase is Phase.AWAITING_HELLO:
+            self._close(peer, CloseCode.HELLO_TOO_LATE, HelloTooLate())
+        elif phase is Phase.OPENING:
+            self._close(peer, CloseCode.INTERNAL, BackendUnavailable("chat"), self._request_of(peer))
+        else:
+            peer.abort()
+
+    def _ring_open(self, peer: Peer) -> None:
+        connection, now = peer.connection, self._clock()
+        if self._draining:
+            self._close(peer, CloseCode.SHUTTING_DOWN)
+        elif connection.expire_time <= now:
+            self._close(peer, CloseCode.TOKEN_EXPIRED, TokenExpired())
+        elif not connection.warned and connection.expire_time - now <= self._settings.token_warning_seconds:
+            connection.warned = True
+            frame = ServerFrame(token_expiring=TokenExpiring())
+            frame.token_expiring.expires_in.FromSeconds(max(0, int(connection.expire_time - now)))
+            peer.send(frame)
+            self.keep(peer)
+        elif connection.missed >= MISSED_HEARTBEATS:
+            self._close(peer, CloseCode.NO_HEARTBEAT)
+        else:
+            connection.missed += 1
+            peer.send(ServerFrame(ping=Ping()))
+            self.keep(peer)
