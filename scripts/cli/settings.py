@@ -19,7 +19,7 @@ from scripts.cli.session import UNREACHABLE
 from scripts.stack.commands import DEFAULT_DATA
 from services.auth.config import AuthLiveSettings, AuthSettings
 from services.chat.config import ChatLiveSettings, ChatSettings
-from services.message.config import Settings as MessageSettings
+from services.message.config import MessageLiveSettings, MessageSettings
 from services.user.config import UserLiveSettings, UserSettings
 
 PROCESSES: Mapping[str, type[ProcessSettings]] = {
@@ -33,6 +33,7 @@ LIVE: Mapping[str, type[BaseModel]] = {
     "auth": AuthLiveSettings,
     "user": UserLiveSettings,
     "chat": ChatLiveSettings,
+    "message": MessageLiveSettings,
     "edge": EdgeLimits,
 }
 PREFIX = "polychat/"
@@ -139,7 +140,7 @@ def _stacks_consul(data: Path) -> str | None:
 
 
 async def _stored(address: str) -> dict[str, str]:
-    async with open_agent(address) as agent:
+    async with open_agent(address, lambda _heard: None) as agent:
         _, keys = await agent.keys(PREFIX, 0, 0)
     return {name: text for name, text in map(_entry, keys) if name.partition("/")[0] != "workers"}
 

@@ -2,7 +2,7 @@
 
 from chassis.run import run
 from services.message.app import app
-from services.message.config import Settings
+from services.message.config import MessageSettings
 
 if __name__ == "__main__":
-    run("message", Settings, app)
+    run("message", MessageSettings, app)

@@ -19,7 +19,7 @@ from chassis.tokens import TokenVerifier, jwks_from_auth
 from discovery import open_discovery
 from services.message.api import message_service, receipt_service
 from services.message.broker_watch import BrokerWatch
-from services.message.config import LiveSettings, Settings
+from services.message.config import MessageLiveSettings, MessageSettings
 from services.message.consumer import LogConsumer
 from services.message.dead_letters import DeadLetterTopic
 from services.message.hints import Hints
@@ -42,7 +42,7 @@ def now_millis() -> int:
 
 
 @asynccontextmanager
-async def app(settings: Settings, process: Process[Settings]) -> AsyncIterator[None]:
+async def app(settings: MessageSettings, process: Process[MessageSettings]) -> AsyncIterator[None]:
     """Opens everything, serves, and gives it back in the opposite order."""
     dsn = settings.postgres_dsn.get_secret_value()
     async with AsyncExitStack() as stack:
@@ -61,7 +61,8 @@ async def app(settings: Settings, process: Process[Settings]) -> AsyncIterator[N
         stack.push_async_callback(publisher.close)
         hints = Hints(publisher, process.metrics)
         discovery = await stack.enter_async_context(open_discovery(process))
-        discovery.live_settings(LiveSettings).subscribe(lambda values: logs.set_level(values.log_level))
+        live = discovery.live_settings(MessageLiveSettings)
+        live.subscribe(lambda values: logs.set_level(values.log_level))
         verifier = TokenVerifier(jwks_from_auth(discovery.client("auth", AuthServiceStub)))
         services = _services(settings, reader, hints)
         await stack.enter_async_context(sequencing(settings, process, writer, hints))
@@ -71,7 +72,7 @@ async def app(settings: Settings, process: Process[Settings]) -> AsyncIterator[N
         yield
 
 
-def _services(settings: Settings, pool: Pool, hints: Hints) -> Sequence[GrpcService]:
+def _services(settings: MessageSettings, pool: Pool, hints: Hints) -> Sequence[GrpcService]:
     tokens = PageTokens(settings.page_token_key)
     log = PostgresLogReader(pool)
     return [
@@ -83,7 +84,7 @@ def _services(settings: Settings, pool: Pool, hints: Hints) -> Sequence[GrpcServ
 
 @asynccontextmanager
 async def sequencing(
-    settings: Settings, process: Process[Settings], pool: Pool, hints: Hints
+    settings: MessageSettings, process: Process[MessageSettings], pool: Pool, hints: Hints
 ) -> AsyncIterator[LogConsumer]:
     """Runs the sequencer while the block lasts; at its end the batch in hand is finished first."""
     measures = Measures(process.metrics)

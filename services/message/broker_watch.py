@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
@@ -43,7 +44,7 @@ class BrokerWatch:
             return "kafka does not answer"
         if self._topic_problem is not None:
             return self._topic_problem
-        if not self._consumer.joined:
+        if not self._consumer.joined.is_set():
             return "the consumer group has not given out partitions yet"
         refused = self._consumer.ownership.refused
         if refused:
@@ -54,7 +55,7 @@ class BrokerWatch:
     async def run(self) -> None:
         """Looks again and again; ends only when cancelled."""
         while True:
-            await asyncio.sleep(WATCH_SECONDS)
+            await self._pause()
             consumer = self._consumer.consumer
             if consumer is None:
                 continue
@@ -65,6 +66,14 @@ class BrokerWatch:
                 log.warning("broker_watch_failed", error=type(error).__name__, detail=str(error))
             else:
                 self._seen = asyncio.get_running_loop().time()
+
+    async def _pause(self) -> None:
+        """Two seconds, but no longer than until the group lets us in for the first time."""
+        if self._consumer.joined.is_set():
+            await asyncio.sleep(WATCH_SECONDS)
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._consumer.joined.wait(), WATCH_SECONDS)
 
     async def _look(self, consumer: AIOKafkaConsumer) -> None:
         topics = await consumer.topics()

@@ -1,4 +1,4 @@
-"""Settings of the message service."""
+"""MessageSettings of the message service."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from chassis.config import DatabaseSettings, KafkaSettings, ProcessSettings, Red
 from chassis.kafka import DEAD_LETTER, ROOM_LOG
 
 
-class Settings(ProcessSettings, DatabaseSettings, KafkaSettings, RedisSettings):
+class MessageSettings(ProcessSettings, DatabaseSettings, KafkaSettings, RedisSettings):
     """Everything the process is told; the names of topics and group change in tests only."""
 
     grpc_port: int = Field(50054, ge=0, le=65535)
@@ -20,7 +20,7 @@ class Settings(ProcessSettings, DatabaseSettings, KafkaSettings, RedisSettings):
     )
 
 
-class LiveSettings(BaseModel):
+class MessageLiveSettings(BaseModel):
     """Consul KV `polychat/message/…`, applied without a restart."""
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -15,7 +15,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionE
 
 from chassis import logs
 from chassis.errors import BackendUnavailable
-from services.message.config import Settings
+from services.message.config import MessageSettings
 from services.message.domain import Batch, Plan
 from services.message.fetched import (
     AnotherLogError,
@@ -44,7 +44,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
 
     def __init__(
         self,
-        settings: Settings,
+        settings: MessageSettings,
         sequencer: Sequencer,
         hints: Hints,
         dead_letters: DeadLetters,
@@ -60,8 +60,8 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._renewing = False
         self._consumer: AIOKafkaConsumer | None = None
         self.ownership = Ownership()
-        self.joined = False
-        """Whether the group has given us an assignment, maybe an empty one."""
+        self.joined = asyncio.Event()
+        """Set once the group has given us an assignment, maybe an empty one."""
 
     async def run(self) -> None:
         """Consumes until `stop`; a broker that is away or a broken consumer only means a new one."""
@@ -133,7 +133,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             # Any offset will do: a partition without one makes the client raise for all of them.
             self._quietly("seek", self._tp(partition), 0)
         self.ownership.assign(partitions, self._now())
-        self.joined = True
+        self.joined.set()
         log.info("partitions_assigned", partitions=partitions)
 
     def _release(self) -> None:

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from chassis import logs
-from services.message.config import Settings
+from services.message.config import MessageSettings
 from services.message.domain import Unreadable
 from services.message.measures import Measures
 
@@ -23,7 +23,7 @@ log = logs.get("message")
 class DeadLetterTopic:
     """Produces copies in the background, each with why and whence in its headers."""
 
-    def __init__(self, settings: Settings, measures: Measures) -> None:
+    def __init__(self, settings: MessageSettings, measures: Measures) -> None:
         self._settings = settings
         self._measures = measures
         self._waiting: asyncio.Queue[Unreadable] = asyncio.Queue(MAX_WAITING)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.message.config import Settings
+from services.message.config import MessageSettings
 from services.message.fetched import LogEnds
 
 MAX_RECORDS = 500
@@ -18,13 +18,16 @@ OFFSETS_SECONDS = 5.0
 METADATA_SECONDS = 10.0
 
 
-def log_client(settings: Settings) -> AIOKafkaConsumer:
+def log_client(settings: MessageSettings) -> AIOKafkaConsumer:
     """A consumer that commits nothing by itself and never chooses an offset by itself."""
     session_millis = int(settings.consumer_session_seconds * 1000)
     return AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap,
         client_id=settings.instance,
         group_id=settings.consumer_group,
+        # A static member (KIP-345): the same instance started again takes its partitions back at once,
+        # where a new member would wait until the group has missed the old one's heartbeats.
+        group_instance_id=settings.instance,
         enable_auto_commit=False,
         auto_offset_reset="none",
         session_timeout_ms=session_millis,
