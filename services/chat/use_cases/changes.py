@@ -52,9 +52,13 @@ class Changes:
             outcomes.append(future)
         for user_id in changed.memberships:
             self._members.forget((changed.room.room_id, user_id))
-        await self._move(changed.room.room_id)
-        for future in outcomes:
-            _raise_unless_committed(await future, changed.room.room_id)
+        moving = asyncio.create_task(self._move(changed.room.room_id))
+        try:
+            for future in outcomes:
+                _raise_unless_committed(await future, changed.room.room_id)
+            await moving
+        finally:
+            moving.cancel()  # the relay's own run goes on
 
     async def wait_until_member(self, room_id: int, user_id: int) -> None:
         """For a repeat, whose first call may not be through yet: returns when the log shows the user in.
@@ -72,8 +76,9 @@ class Changes:
 
     async def _move(self, room_id: int) -> None:
         try:
-            await self._relay.drain(room_id)
-        except Failure:
+            async with asyncio.timeout(GIVE_UP_SECONDS):
+                await self._relay.drain(room_id)
+        except (Failure, TimeoutError):
             # The rows are committed and the sweep moves them when the log is back; the caller, who waits
             # for the outcome and not for the relay, is told OUTCOME_UNKNOWN if that takes too long.
             return

@@ -98,6 +98,17 @@ async def test_while_the_log_is_stuck_the_outcome_is_unknown_and_the_room_comes(
     assert world.kinds(room.room_id) == ["member_joined"]
 
 
+async def test_a_relay_that_hangs_delays_nobodys_answer() -> None:
+    """The caller waits for the outcome and not for the relay, which may be busy with other rooms."""
+    world = World()
+    world.relay._append = lambda _rows: asyncio.Event().wait()  # type: ignore[assignment, return-value]
+    began = world.time.now
+    async with running(Sweeper(world.pending, world.log, sleep=world.time.sleep).run):
+        with pytest.raises(OutcomeUnknown):
+            await make(world)
+    assert world.time.now - began < 6
+
+
 async def test_who_joins_a_public_room_is_in_the_log() -> None:
     """A second join gives the same membership and no second event."""
     world = World()
