@@ -27,6 +27,7 @@ from chassis.errors import (
     Code,
     Failure,
     InternalCallerRequired,
+    OutcomeUnknown,
     Overloaded,
     TokenInvalid,
     TokenMissing,
@@ -39,6 +40,8 @@ from chassis.validation import validate
 
 MAX_METADATA_BYTES = 16 * 1024
 """A peer that ignores HTTP/2 SETTINGS gets larger headers through, so they are summed again here."""
+NO_RETRY = (("grpc-retry-pushback-ms", "-1"),)
+"""Tells a client's retry policy to leave it (gRFC A6): nobody has time to wait for an outcome twice."""
 MAX_UNARY_SECONDS = 30.0
 """For callers that set no deadline."""
 
@@ -150,7 +153,9 @@ class Guard(grpc.aio.ServerInterceptor):
         except Exception as error:  # noqa: BLE001 — the one place where an exception becomes a status
             failure = self._failure(method, error)
             code = str(failure.code)
-            await context.abort_with_status(rpc_status.to_status(to_status(failure)))
+            status = rpc_status.to_status(to_status(failure))
+            told = NO_RETRY if isinstance(failure, OutcomeUnknown) else ()
+            await context.abort(status.code, status.details, (*status.trailing_metadata, *told))
         finally:
             self._handled.labels(method, code).inc()
             if bounded:

@@ -77,6 +77,8 @@ def set_level(level: str) -> None:
     for package in OURS:
         logging.getLogger(package).setLevel(LEVELS[level])
     logging.getLogger().setLevel(max(LEVELS[level], logging.WARNING))
+    # Thirty error lines a second while the broker is away; who uses it logs the outage itself, once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _scrub(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from chassis.caller import Caller, current_caller
 from chassis.config import ProcessSettings
-from chassis.errors import BackendUnavailable, Code, Failure, RateLimited, TokenInvalid
+from chassis.errors import BackendUnavailable, Code, Failure, OutcomeUnknown, RateLimited, TokenInvalid
 from chassis.grpc_server import REFLECTION_V1, GrpcService, serve_grpc
 from chassis.interceptors import Access
 from chassis.run import Process
@@ -61,6 +61,8 @@ class Shapes:
             raise RateLimited(retry_after=1.5)
         if text == "bug":
             raise ValueError("SELECT secret FROM inner_table")
+        if text == "unknown":
+            raise OutcomeUnknown
         if text == "unbuilt":
             raise NotImplementedError
         if text == "who":
@@ -199,6 +201,14 @@ async def test_a_bug_tells_nothing_but_a_trace_id(public: grpc.aio.Channel, shap
     assert (failure.code, failure.reason) == (Code.INTERNAL, "INTERNAL")
     assert "SELECT" not in failure.message
     assert len(failure.metadata["traceId"]) == 16
+
+
+async def test_an_unknown_outcome_is_not_retried_behind_the_callers_back(public: grpc.aio.Channel) -> None:
+    """It took as long as there is: a retry policy would turn it into a deadline without a reason."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await ask(public, "UnaryUnary", "unknown")
+    assert from_rpc_error(caught.value).reason == "OUTCOME_UNKNOWN"
+    assert dict(caught.value.trailing_metadata() or ())["grpc-retry-pushback-ms"] == "-1"
 
 
 @pytest.mark.parametrize("shape", SHAPES)
