@@ -157,7 +157,7 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     subscriber = Subscriber(settings.redis_url.get_secret_value(), hints.on_message, hints.on_connect)
     subscriber.subscribe(hints.channels)
     typing = TypingSignals(hub, backings.publisher.publish, _clock)
-    measures.watch(hub, pending)
+    measures.watch(hub, pending, subscriber)
     apis = Apis.of(
         rooms=Rooms(store=store, changes=changes, messages=messages, users=users, new_id=new_id, now=_now),
         memberships=Memberships(store=store, changes=changes, users=users, now=_now),

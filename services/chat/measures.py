@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chassis.redis import Subscriber
 from chassis.telemetry import Metrics
 from services.chat.hub import Hub
 from services.chat.use_cases.pending import Pending
@@ -18,17 +19,19 @@ class Measures:
         self.edges = metrics.gauge("hub_edges", "edges that are attached")
         self.connections = metrics.gauge("hub_connections", "connections of attached edges")
         self.rooms = metrics.gauge("hub_rooms", "rooms with a connected member")
+        self.hints = metrics.gauge("hints_connected", "1 while the subscription to Redis stands")
         self.behind = metrics.counter("hub_rooms_behind", "rooms that a lost hint had left behind")
         self.compares = metrics.counter("hub_compares", "rounds in which heads were compared after a loss")
         self.replaced = metrics.counter("producers_replaced", "Kafka producers that were given up")
         self.outbox = metrics.gauge("outbox_rows", "events that wait for their way into the log")
 
-    def watch(self, hub: Hub, pending: Pending) -> None:
+    def watch(self, hub: Hub, pending: Pending, subscriber: Subscriber) -> None:
         """Reads gauges when they are scraped."""
         self.pending.set_function(lambda: len(pending))
         self.edges.set_function(lambda: len(hub.edges))
         self.connections.set_function(lambda: sum(len(edge.connections) for edge in hub.edges))
         self.rooms.set_function(lambda: len(hub.rooms))
+        self.hints.set_function(lambda: float(subscriber.connected))
 
     def compared(self, behind: int) -> None:
         """A round of comparing ended."""

@@ -27,6 +27,7 @@ from services.chat.links import Link, LinkParts
 from services.chat.pacing import BUSY_SECONDS, Pace
 from services.chat.placement import Placement
 from services.chat.typing_signals import TypingSignals
+from services.chat.use_cases.sending import draft
 from tests.support.chat_world import Time, World, caller, running, settle
 
 ANN, BOB = 1, 2
@@ -146,6 +147,25 @@ async def test_what_was_committed_while_the_list_came_is_told_as_a_head(rig: Rig
     await rig.until("heads")
     assert rig.said.opened[0].rooms[0].head_sequence == 1
     assert [(h.room_id, h.head_sequence) for h in rig.said.heads] == [(room_id, 2)]
+
+
+async def test_a_head_is_never_below_what_was_passed(rig: Rig) -> None:
+    """An event that overtakes the list would be taken for a hole otherwise, or be lost to a newcomer."""
+    room_id = await rig.group(BOB)
+    rig.say(open=[opening(6, BOB)])
+    await rig.until("opened")
+    read = rig.world.log.all_rooms
+
+    async def overtaken(user_ids):  # type: ignore[no-untyped-def]
+        lists = await read(user_ids)
+        await rig.world.sending.send(BOB, draft(room_id, str(uuid.uuid4()), "hi"))
+        return lists
+
+    rig.world.log.all_rooms = overtaken  # type: ignore[method-assign]
+    rig.say(open=[opening(5, ANN)])
+    await rig.until("opened", 2)
+    assert [event.sequence for event in rig.said.events] == [3]
+    assert rig.said.opened[1].rooms[0].head_sequence == 3
 
 
 async def test_a_bad_token_is_refused_and_its_sends_with_it(rig: Rig) -> None:
