@@ -27,7 +27,7 @@ from edge.edge import Edge, Outside, open_edge
 from edge.gateway import Gateway, RawCalls
 from edge.log_reader import RemoteLogReader
 from edge.methods import BACKENDS
-from tests.support.edge_world import FakeChat, World, served, token
+from tests.support.edge_world import FakeChat, World, new_world, served, token
 from tests.support.secret_file import any_secret_file
 
 CREDENTIAL = (("x-polychat-internal", "secret"),)
@@ -94,7 +94,7 @@ async def open_here(**overrides: Any) -> AsyncIterator[Here]:
         "web_root": Path("/nonexistent"),
     }
     settings = EdgeSettings(**{**values, **overrides})
-    world = World()
+    world = new_world()
     chat = FakeChat("chat-1", world)
     async with served(chat) as (_, instance):
         channel = grpc.aio.insecure_channel(f"127.0.0.1:{instance.port}")
@@ -134,6 +134,7 @@ class Client:
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
         self.events: list[dict[str, Any]] = []
+        self.welcome: dict[str, Any] = {}
         self.id = 0
 
     async def send(self, **frame: Any) -> None:
@@ -190,5 +191,5 @@ async def client(
     async with raw_client(here, **options) as connected:
         cursors = [{"roomId": str(room), "sequence": str(at)} for room, at in (rooms or {}).items()]
         hello = {"accessToken": access_token or token(user_id), "client": "test", "rooms": cursors}
-        connected.welcome = (await connected.ask(hello=hello))["welcome"]  # type: ignore[attr-defined]
+        connected.welcome = (await connected.ask(hello=hello))["welcome"]
         yield connected

@@ -7,18 +7,15 @@ outcomes back, refuse connections, die.
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
-import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
 from polychat.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
+from polychat.auth.v1.jwk_pb2 import Jwk
 from polychat.chat.v1 import membership_pb2, room_pb2, room_service_pb2, room_service_pb2_grpc
 from polychat.chat.v1.messaging_service_pb2 import SendMessageResponse
 from polychat.event.v1.room_event_pb2 import RoomEvent
@@ -31,116 +28,11 @@ from polychat.internal.log.v1 import log_read_service_pb2_grpc
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomHead, RoomSignal
 from polychat.message.v1 import receipt_service_pb2, receipt_service_pb2_grpc
 
+from tests.support.edge_log import KEY, KID, RoomLogStore, message_event, public_jwk, token, user_of
+
+__all__ = ["KEY", "KID", "FakeChat", "World", "message_event", "new_world", "served", "token"]
+
 from discovery import Instance
-
-KEY = ec.generate_private_key(ec.SECP256R1())
-KID = "key-1"
-
-
-def token(user_id: int, session_id: int | None = None, *, seconds: float = 900, **claims: Any) -> str:
-    """An access token as auth makes them."""
-    now = int(time.time())
-    body = {
-        "iss": "polychat",
-        "aud": "polychat",
-        "sub": str(user_id),
-        "sid": str(session_id or user_id * 100),
-        "jti": f"{user_id}-{now}",
-        "iat": now,
-        "nbf": now - 5,
-        "exp": int(time.time() + seconds),
-        "ver": 1,
-        **claims,
-    }
-    return jwt.encode(body, KEY, algorithm="ES256", headers={"kid": KID, "typ": "at+jwt"})
-
-
-def public_jwk() -> dict[str, str]:
-    """The key that the tokens are signed with."""
-    numbers: dict[str, Any] = jwt.algorithms.ECAlgorithm.to_jwk(KEY.public_key(), as_dict=True)
-    return {
-        "kty": "EC",
-        "crv": "P-256",
-        "x": numbers["x"],
-        "y": numbers["y"],
-        "kid": KID,
-        "use": "sig",
-        "alg": "ES256",
-    }
-
-
-def user_of(access_token: str) -> int:
-    """Whose token it is, unchecked."""
-    return int(jwt.decode(access_token, options={"verify_signature": False})["sub"])
-
-
-class RoomLogStore:
-    """Rooms, their events and memberships: what message would have."""
-
-    def __init__(self) -> None:
-        self.rooms: dict[int, list[EventRecord]] = defaultdict(list)
-        self.intervals: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
-        self.requests: dict[tuple[int, int, str], int] = {}
-        self.read: dict[tuple[int, int], int] = {}
-
-    def head(self, room_id: int) -> int:
-        """The room's last sequence."""
-        return len(self.rooms[room_id])
-
-    def append(
-        self, room_id: int, event: RoomEvent, joined: tuple[int, ...] = (), left: tuple[int, ...] = ()
-    ) -> EventRecord:
-        """Commits an event."""
-        event.room_id, event.sequence = room_id, self.head(room_id) + 1
-        event.create_time.FromMilliseconds(1_700_000_000_000 + event.sequence)
-        record = EventRecord(
-            room_id=room_id,
-            sequence=event.sequence,
-            event=event.SerializeToString(),
-            joined_user_ids=joined,
-            left_user_ids=left,
-        )
-        self.rooms[room_id].append(record)
-        for user_id in joined:
-            self.intervals[room_id, user_id].append([event.sequence, 0])
-        for user_id in left:
-            self.intervals[room_id, user_id][-1][1] = event.sequence
-        return record
-
-    def joined(self, room_id: int, user_id: int) -> int:
-        """First sequence of the present membership; 0: none."""
-        intervals = self.intervals.get((room_id, user_id), [])
-        return intervals[-1][0] if intervals and intervals[-1][1] == 0 else 0
-
-    def visible(self, room_id: int, user_id: int, sequence: int) -> bool:
-        """I5."""
-        return any(
-            first <= sequence and (last == 0 or sequence <= last)
-            for first, last in self.intervals.get((room_id, user_id), [])
-        )
-
-    def rooms_of(self, user_id: int) -> list[reading.UserRoom]:
-        """As ListUserRooms answers."""
-        return [
-            reading.UserRoom(
-                room_id=room_id,
-                head_sequence=self.head(room_id),
-                read_sequence=self.read.get((room_id, user_id), 0),
-                unread_count=1,
-                joined_sequence=self.joined(room_id, user_id),
-            )
-            for room_id in list(self.rooms)
-            if self.joined(room_id, user_id)
-        ]
-
-
-def message_event(user_id: int, text: str, request_id: str = "") -> RoomEvent:
-    """A `messageCreated`."""
-    event = RoomEvent(actor_user_id=user_id, request_id=request_id)
-    event.message_created.message.message_id = 1000
-    event.message_created.message.sender_user_id = user_id
-    event.message_created.message.text = text
-    return event
 
 
 class World(
@@ -200,7 +92,7 @@ class World(
 
     # ---- message --------------------------------------------------------------------------------
 
-    async def ReadEvents(
+    async def ReadEvents(  # noqa: N802 — gRPC names it
         self, request: reading.ReadEventsRequest, context: Any
     ) -> reading.ReadEventsResponse:
         self.reads.append(list(request.ranges))
@@ -221,7 +113,7 @@ class World(
                 stretch.entries.add(sequence=record.sequence, to_sequence=record.sequence)
         return stretch
 
-    async def AdvanceReceipt(self, request: Any, context: Any) -> receipt_service_pb2.AdvanceReceiptResponse:
+    async def AdvanceReceipt(self, request: Any, context: Any) -> receipt_service_pb2.AdvanceReceiptResponse:  # noqa: N802 — gRPC names it
         user_id = self._caller(context)
         reply = receipt_service_pb2.AdvanceReceiptResponse()
         reply.receipt.room_id, reply.receipt.user_id = request.room_id, user_id
@@ -233,21 +125,21 @@ class World(
 
     # ---- auth and chat's control plane ----------------------------------------------------------
 
-    async def GetJwks(self, request: Any, context: Any) -> auth_service_pb2.GetJwksResponse:
-        return auth_service_pb2.GetJwksResponse(keys=[public_jwk()])
+    async def GetJwks(self, request: Any, context: Any) -> auth_service_pb2.GetJwksResponse:  # noqa: N802 — gRPC names it
+        return auth_service_pb2.GetJwksResponse(keys=[Jwk(**public_jwk())])
 
-    async def Login(self, request: Any, context: Any) -> auth_service_pb2.LoginResponse:
+    async def Login(self, request: Any, context: Any) -> auth_service_pb2.LoginResponse:  # noqa: N802 — gRPC names it
         self._caller(context)
         reply = auth_service_pb2.LoginResponse(access_token=token(9), refresh_token="r")
         reply.user.user_id = 9
         reply.expires_in.FromSeconds(900)
         return reply
 
-    async def CheckSessions(self, request: Any, context: Any) -> directory.CheckSessionsResponse:
+    async def CheckSessions(self, request: Any, context: Any) -> directory.CheckSessionsResponse:  # noqa: N802 — gRPC names it
         ended = self.ended_sessions & set(request.session_ids)
         return directory.CheckSessionsResponse(ended_session_ids=ended)
 
-    async def CreateRoom(self, request: Any, context: Any) -> room_service_pb2.CreateRoomResponse:
+    async def CreateRoom(self, request: Any, context: Any) -> room_service_pb2.CreateRoomResponse:  # noqa: N802 — gRPC names it
         user_id = self._caller(context)
         await self.create_gate.wait()
         room_id = 9_007_199_254_740_993
@@ -286,7 +178,7 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
         self.requests: list[link.AttachRequest] = []
         self.something = asyncio.Event()
 
-    async def Attach(
+    async def Attach(  # noqa: N802 — gRPC names it
         self, requests: AsyncIterator[link.AttachRequest], context: Any
     ) -> AsyncIterator[link.AttachResponse]:
         attached = Attached()
@@ -298,6 +190,7 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
                 response = await attached.out.get()
                 if response is None:
                     await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+                    return
                 yield response
         finally:
             reader.cancel()
@@ -384,6 +277,12 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
     def heads(self, *room_ids: int) -> None:
         """The heads of rooms, as after a lost hint."""
         self.tell(heads=[RoomHead(room_id=r, head_sequence=self.world.log.head(r)) for r in room_ids])
+
+
+def new_world() -> World:
+    """A world; what it leaves of its services' methods is answered UNIMPLEMENTED."""
+    world: World = cast(Any, World)()
+    return world
 
 
 @asynccontextmanager

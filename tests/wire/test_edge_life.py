@@ -47,23 +47,27 @@ async def test_pong_keeps_a_connection_alive() -> None:
 
 async def test_the_end_of_a_token() -> None:
     """Warned before, closed with 4101 at the end."""
-    async with open_here(token_warning_seconds=1.5) as here:
-        async with client(here, 1, access_token=token(1, seconds=2)) as ada:
-            assert (await ada.frame())["tokenExpiring"]["expiresIn"] in ("0s", "1s", "2s")
-            assert await ada.close_code() == 4101
-            assert ada.events[-1]["error"]["reason"] == "TOKEN_EXPIRED"
+    async with (
+        open_here(token_warning_seconds=1.5) as here,
+        client(here, 1, access_token=token(1, seconds=2)) as ada,
+    ):
+        assert (await ada.frame())["tokenExpiring"]["expiresIn"] in ("0s", "1s", "2s")
+        assert await ada.close_code() == 4101
+        assert ada.events[-1]["error"]["reason"] == "TOKEN_EXPIRED"
 
 
 async def test_refresh_moves_the_end() -> None:
-    async with open_here(token_warning_seconds=1.5) as here:
-        async with client(here, 1, access_token=token(1, seconds=2)) as ada:
-            assert "tokenExpiring" in await ada.frame()
-            fresh = token(1, seconds=900)
-            assert "ok" in await ada.ask(refresh={"accessToken": fresh})
-            peer = next(iter(here.edge.sessions.peers.values()))
-            assert peer.connection.expire_time > time.time() + 800
-            await until(lambda: any(request.refresh for request in here.chat.requests))
-            assert [r.refresh[0].access_token for r in here.chat.requests if r.refresh] == [fresh]
+    async with (
+        open_here(token_warning_seconds=1.5) as here,
+        client(here, 1, access_token=token(1, seconds=2)) as ada,
+    ):
+        assert "tokenExpiring" in await ada.frame()
+        fresh = token(1, seconds=900)
+        assert "ok" in await ada.ask(refresh={"accessToken": fresh})
+        peer = next(iter(here.edge.sessions.peers.values()))
+        assert peer.connection.expire_time > time.time() + 800
+        await until(lambda: any(request.refresh for request in here.chat.requests))
+        assert [r.refresh[0].access_token for r in here.chat.requests if r.refresh] == [fresh]
 
 
 async def test_refresh_with_a_foreign_token(here: Here) -> None:

@@ -201,7 +201,7 @@ def test_everybody_sees_what_they_may_and_nothing_else(log: list[Event], seed: i
     arrivals.sort(key=lambda entry: entry.sequence + (0 if _moves(entry) else chance.uniform(-3, 3)))
     for start in range(0, len(arrivals), 4):
         here.fanout.deliver(arrivals[start : start + 4])
-        for _, twins in peers.items():
+        for twins in peers.values():
             assert twins[0].seen == twins[1].seen
     for user in USERS:
         got = peers[user][0].seen
