@@ -9,6 +9,7 @@ import "./styles/base.css";
 import "./styles/controls.css";
 import "./styles/chat.css";
 import "./styles/conversation.css";
+import "./styles/composer.css";
 import "./styles/dialog.css";
 
 const account = new Account();
