@@ -68,11 +68,17 @@ class Changes:
         until = self._clock() + GIVE_UP_SECONDS
         await self._move(room_id)
         pause, longest = POLL_SECONDS
-        while room_id not in await self._messages.my_rooms(user_id, [room_id]):
+        while not await self._shown(room_id, user_id):
             if self._clock() >= until:
                 raise OutcomeUnknown
             await self._sleep(pause)
             pause = min(2 * pause, longest)
+
+    async def _shown(self, room_id: int, user_id: int) -> bool:
+        try:
+            return room_id in await self._messages.my_rooms(user_id, [room_id])
+        except Failure:
+            return False  # message is away: the change stands all the same, and may show itself in time
 
     async def _move(self, room_id: int) -> None:
         try:

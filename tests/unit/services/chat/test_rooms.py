@@ -98,6 +98,21 @@ async def test_while_the_log_is_stuck_the_outcome_is_unknown_and_the_room_comes(
     assert world.kinds(room.room_id) == ["member_joined"]
 
 
+async def test_a_repeat_outlasts_a_message_service_that_is_away_for_a_moment() -> None:
+    """The room stands, so only its showing is waited for; for ever away is OUTCOME_UNKNOWN."""
+    world = World()
+    room_id = await make(world, RoomKind.PUBLIC)
+    world.log.away = True
+    joining = asyncio.ensure_future(world.memberships.join(OWNER, room_id))
+    await settle(5)
+    assert not joining.done()
+    world.log.away = False
+    assert (await joining).joined
+    world.log.away = True
+    with pytest.raises(OutcomeUnknown):
+        await world.memberships.join(OWNER, room_id)
+
+
 async def test_a_relay_that_hangs_delays_nobodys_answer() -> None:
     """The caller waits for the outcome and not for the relay, which may be busy with other rooms."""
     world = World()
