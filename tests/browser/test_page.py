@@ -26,14 +26,14 @@ async def room(edge: FakeEdge, page: Page) -> Room:
     ada, grace = add_two(edge)
     made = edge.world.add_room(ada, "ROOM_KIND_DIRECT", "", (grace,))
     await log_in(page, "ada")
-    await open_room(page, "Grace Hopper")
+    await open_room(page, "Grace G")
     return made
 
 
 def add_two(edge: FakeEdge) -> tuple[User, User]:
     """Two people with names everybody knows."""
-    ada = edge.world.add_user("ada", PASSWORD, "Ada Lovelace")
-    return ada, edge.world.add_user("grace", PASSWORD, "Grace Hopper")
+    ada = edge.world.add_user("ada", PASSWORD, "Ada A")
+    return ada, edge.world.add_user("grace", PASSWORD, "Grace G")
 
 
 def grace_of(edge: FakeEdge) -> User:
@@ -66,15 +66,15 @@ async def test_a_room_is_made_filled_found_joined_and_left(edge: FakeEdge, page:
     await page.get_by_role("button", name="Members").click()
     await page.get_by_label("Add people").fill("gra")
     await page.get_by_role("button", name="@grace").click()
-    await expect(page.get_by_role("list", name="Members").get_by_text("Grace Hopper")).to_be_visible()
+    await expect(page.get_by_role("list", name="Members").get_by_text("Grace G")).to_be_visible()
     await page.keyboard.press("Escape")
-    await expect(page.get_by_text("Ada Lovelace added Grace Hopper")).to_be_visible()
+    await expect(page.get_by_text("Ada A added Grace G")).to_be_visible()
 
     await page.get_by_role("button", name="Start a chat").click()
     await page.get_by_role("button", name="Public rooms").click()
     await page.get_by_role("button", name="Announcements").click()
     await expect(page.get_by_role("heading", name="Announcements")).to_be_visible()
-    await expect(page.get_by_text("Ada Lovelace joined")).to_be_visible()
+    await expect(page.get_by_text("Ada A joined")).to_be_visible()
     await page.get_by_role("button", name="Members").click()
     await page.get_by_role("button", name="Leave the room").click()
     await expect(page.get_by_role("navigation").get_by_text("Announcements")).to_have_count(0)
@@ -83,8 +83,8 @@ async def test_a_room_is_made_filled_found_joined_and_left(edge: FakeEdge, page:
 
 async def test_registering_leads_to_a_first_direct_chat(edge: FakeEdge, page: Page) -> None:
     """From nothing to a message in one visit."""
-    edge.world.add_user("grace", PASSWORD, "Grace Hopper")
-    await register(page, "ada", "Ada Lovelace")
+    edge.world.add_user("grace", PASSWORD, "Grace G")
+    await register(page, "ada", "Ada A")
     await open_direct_chat(page, "grace")
     await say(page, "Hello!")
     await expect_said(page, ["Hello!"])
