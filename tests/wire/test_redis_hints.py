@@ -83,7 +83,7 @@ async def test_a_cut_connection_is_made_anew_and_told(
     listener.subscriber.subscribe(["test:c"])
     await listeners(redis_url, "test:c", 1)
     async with open_redis(redis_url) as client:
-        await client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        await client.client_kill_filter(_type="pubsub")
     await listener.connected()
     await publisher.publish([("test:a", b"1"), ("test:c", b"2")])
     assert {await listener.next(), await listener.next()} == {("test:a", b"1"), ("test:c", b"2")}

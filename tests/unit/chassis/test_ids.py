@@ -34,7 +34,8 @@ def test_more_than_a_millisecond_holds_borrows_the_next() -> None:
 
 def test_workers_never_meet() -> None:
     """Two workers in the same millisecond give different ids."""
-    left, right = (Snowflake(lambda w=w: w, clock=lambda: EPOCH_MILLIS + 9) for w in (1, 2))
+    left = Snowflake(lambda: 1, clock=lambda: EPOCH_MILLIS + 9)
+    right = Snowflake(lambda: 2, clock=lambda: EPOCH_MILLIS + 9)
     assert not {left.next() for _ in range(4096)} & {right.next() for _ in range(4096)}
 
 
