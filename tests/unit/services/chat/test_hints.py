@@ -31,7 +31,8 @@ from services.chat.placement import Placement
 from services.chat.repair import Repair
 from services.chat.use_cases.members import MemberCache
 from services.chat.use_cases.pending import Pending
-from tests.support.chat_world import LogRoom, MemoryLog, Time, running, settle
+from tests.support.chat_log import LogRoom, MemoryLog
+from tests.support.chat_world import Time, running, settle
 
 ANN, BOB = 1, 2
 ROOM = 70

@@ -15,16 +15,15 @@ from polychat.internal.link.v1.link_service_pb2 import (
     OpenConnection,
     Send,
 )
-from polychat.internal.log.v1.record_pb2 import EventRecord, RoomHint, RoomSignal
+from polychat.internal.log.v1.record_pb2 import RoomHint, RoomSignal
 
 from chassis.caller import Caller
 from chassis.errors import TokenInvalid
 from chassis.redis import room_channel
 from services.chat.domain import RoomKind
 from services.chat.hub import Hub
-from services.chat.link_output import FRAME_BYTES, LinkOutput
+from services.chat.link_output import LinkOutput
 from services.chat.links import Link, LinkParts
-from services.chat.pacing import BUSY_SECONDS, Pace
 from services.chat.placement import Placement
 from services.chat.typing_signals import TypingSignals
 from services.chat.use_cases.sending import draft
@@ -279,63 +278,6 @@ async def test_typing_goes_to_members_at_most_every_three_seconds(rig: Rig) -> N
     hints = [(channel, RoomHint.FromString(payload).signals) for channel, payload in rig.published]
     assert [channel for channel, _ in hints] == [room_channel(room_id)] * 2
     assert {signal.user_id for _, signals in hints for signal in signals} == {ANN}
-
-
-async def test_what_is_due_leaves_in_one_frame_that_names_the_instance() -> None:
-    """Only the first frame does."""
-    output = LinkOutput("chat-1", Time())
-    frames = output.frames()
-    output.event(EventRecord(room_id=7, sequence=1))
-    output.event(EventRecord(room_id=7, sequence=2))
-    output.head(8, 3)
-    first = await anext(frames)
-    assert (first.chat_instance, len(first.events), len(first.heads)) == ("chat-1", 2, 1)
-    output.drain()
-    second = await anext(frames)
-    assert (second.chat_instance, second.draining, len(second.events)) == ("", True, 0)
-    output.end()
-    assert output.ended.is_set()
-
-
-async def test_an_edge_that_does_not_read_is_cut() -> None:
-    """Signals are dropped first; then the stream ends, and the edge attaches anew."""
-    output = LinkOutput("chat-1", Time(), max_bytes=1000)
-    output.event(EventRecord(room_id=7, sequence=1, event=b"x" * 500))
-    output.signal(RoomSignal(room_id=7, typing=True))
-    assert len(output._frames[-1].message.signals) == 0
-    for sequence in range(2, 20):
-        output.event(EventRecord(room_id=7, sequence=sequence, event=b"x" * 500))
-    assert (output.overflowed, output.ended.is_set()) == (True, True)
-    assert len(output._frames) == 0
-
-
-async def test_much_leaves_in_several_frames() -> None:
-    """Far below what gRPC takes in one message; who says much can wait until it is taken."""
-    output = LinkOutput("chat-1", Time())
-    for sequence in range(1, 11):
-        output.event(EventRecord(room_id=7, sequence=sequence, event=b"x" * 200_000))
-    calm = asyncio.ensure_future(output.calm())
-    frames = output.frames()
-    seen: list[int] = []
-    while len(seen) < 10:
-        await settle(1)
-        assert calm.done() == (len(seen) >= 8)
-        frame = await anext(frames)
-        assert frame.ByteSize() < FRAME_BYTES
-        seen += [event.sequence for event in frame.events]
-    assert seen == list(range(1, 11))
-
-
-def test_the_pace_follows_the_load() -> None:
-    """At once when it is quiet, 5 ms from frame to frame above 50 a second, 20 ms above 200."""
-    for rate, gap in ((10, 0.0), (100, 0.005), (1000, BUSY_SECONDS), (10, 0.0)):
-        pace, now = Pace(), 100.0
-        for _ in range(rate):
-            now += 1 / rate
-            pace.offered(now)
-        pace.sent(now)
-        assert pace.wait(now) == pytest.approx(gap), rate
-        assert pace.wait(now + gap) == pytest.approx(0.0)
 
 
 async def test_a_failure_keeps_its_words_on_the_link(rig: Rig) -> None:

@@ -11,7 +11,8 @@ from chassis.errors import Failure, OutcomeUnknown, Overloaded
 from services.chat.ports import Disposition, LogEntry, Outcome, RequestKey
 from services.chat.sweeper import Sweeper
 from services.chat.use_cases.pending import Pending
-from tests.support.chat_world import MemoryLog, Time, running, settle
+from tests.support.chat_log import MemoryLog
+from tests.support.chat_world import Time, running, settle
 
 
 def entry(number: int = 1) -> LogEntry:

@@ -1,0 +1,69 @@
+"""The way down a link: one frame a tick, several when there is much, bounded and paced."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
+
+from services.chat.link_output import FRAME_BYTES, LinkOutput
+from services.chat.pacing import BUSY_SECONDS, Pace
+from tests.support.chat_world import Time, settle
+
+
+async def test_what_is_due_leaves_in_one_frame_that_names_the_instance() -> None:
+    """Only the first frame does."""
+    output = LinkOutput("chat-1", Time())
+    frames = output.frames()
+    output.event(EventRecord(room_id=7, sequence=1))
+    output.event(EventRecord(room_id=7, sequence=2))
+    output.head(8, 3)
+    first = await anext(frames)
+    assert (first.chat_instance, len(first.events), len(first.heads)) == ("chat-1", 2, 1)
+    output.drain()
+    second = await anext(frames)
+    assert (second.chat_instance, second.draining, len(second.events)) == ("", True, 0)
+    output.end()
+    assert output.ended.is_set()
+
+
+async def test_an_edge_that_does_not_read_is_cut() -> None:
+    """Signals are dropped first; then the stream ends, and the edge attaches anew."""
+    output = LinkOutput("chat-1", Time(), max_bytes=1000)
+    output.event(EventRecord(room_id=7, sequence=1, event=b"x" * 500))
+    output.signal(RoomSignal(room_id=7, typing=True))
+    assert len(output._frames[-1].message.signals) == 0
+    for sequence in range(2, 20):
+        output.event(EventRecord(room_id=7, sequence=sequence, event=b"x" * 500))
+    assert (output.overflowed, output.ended.is_set()) == (True, True)
+    assert len(output._frames) == 0
+
+
+async def test_much_leaves_in_several_frames() -> None:
+    """Far below what gRPC takes in one message; who says much can wait until it is taken."""
+    output = LinkOutput("chat-1", Time())
+    for sequence in range(1, 11):
+        output.event(EventRecord(room_id=7, sequence=sequence, event=b"x" * 200_000))
+    calm = asyncio.ensure_future(output.calm())
+    frames = output.frames()
+    seen: list[int] = []
+    while len(seen) < 10:
+        await settle(1)
+        assert calm.done() == (len(seen) >= 8)
+        frame = await anext(frames)
+        assert frame.ByteSize() < FRAME_BYTES
+        seen += [event.sequence for event in frame.events]
+    assert seen == list(range(1, 11))
+
+
+def test_the_pace_follows_the_load() -> None:
+    """At once when it is quiet, 5 ms from frame to frame above 50 a second, 20 ms above 200."""
+    for rate, gap in ((10, 0.0), (100, 0.005), (1000, BUSY_SECONDS), (10, 0.0)):
+        pace, now = Pace(), 100.0
+        for _ in range(rate):
+            now += 1 / rate
+            pace.offered(now)
+        pace.sent(now)
+        assert pace.wait(now) == pytest.approx(gap), rate
+        assert pace.wait(now + gap) == pytest.approx(0.0)
