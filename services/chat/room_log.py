@@ -9,6 +9,7 @@ acknowledged again, in the same order; records that arrive twice are one event (
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from polychat.internal.log.v1.record_pb2 import LogRecord
 from chassis import logs
 from chassis.errors import InvalidField, Overloaded
 from chassis.kafka import key_of, partition_of
-from services.chat.ports import LogEntry, OutboxEntry
+from services.chat.ports import Clock, LogEntry, OutboxEntry
 
 MAX_RECORD_BYTES = 900_000
 """Below the broker's default `max.message.bytes` with room for the batch around it."""
@@ -28,6 +29,8 @@ MAX_BUFFERED_RECORDS = 50_000
 MAX_BUFFERED_BYTES = 64 * 1024 * 1024
 ROUND_SECONDS = 30.0
 """A round that takes longer is given up with its producer. aiokafka itself retries without end."""
+SLOW_SECONDS = 5.0
+"""After so long without an acknowledgement the process says that it is not ready."""
 RETRY_SECONDS = (0.2, 5.0)
 """Pause before a new producer, after the first failure and at most."""
 
@@ -81,6 +84,7 @@ class KafkaRoomLog:
         pace_seconds: float = 0.0,
         on_replaced: Callable[[], None] = lambda: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        clock: Clock = time.monotonic,
         max_records: int = MAX_BUFFERED_RECORDS,
         max_bytes: int = MAX_BUFFERED_BYTES,
     ) -> None:
@@ -90,6 +94,8 @@ class KafkaRoomLog:
         self._pace = pace_seconds
         self._on_replaced = on_replaced
         self._sleep = sleep
+        self._clock = clock
+        self._round_since: float | None = None
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._buffers: defaultdict[int, deque[_Record]] = defaultdict(deque)
@@ -100,7 +106,11 @@ class KafkaRoomLog:
 
     def problem(self) -> str | None:
         """For readiness."""
-        return None if self.connected else "not connected to kafka"
+        if not self.connected:
+            return "not connected to kafka"
+        if self._round_since is not None and self._clock() - self._round_since > SLOW_SECONDS:
+            return f"kafka has acknowledged nothing for {SLOW_SECONDS:.0f} s"
+        return None
 
     def append(self, entry: LogEntry, correlation: int) -> None:
         """Takes an entry of this instance. Raises Overloaded, InvalidField."""
@@ -137,7 +147,7 @@ class KafkaRoomLog:
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("producer_replaced", error=repr(error), waiting=self._records)
             finally:
-                self.connected = False
+                self.connected, self._round_since = False, None
                 await self._source.close(producer)
             self._on_replaced()
             await self._sleep(pause)
@@ -172,7 +182,9 @@ class KafkaRoomLog:
             if self._pace:
                 await self._sleep(self._pace)
             self._wake.clear()
+            self._round_since = self._clock()
             await self._round(producer)
+            self._round_since = None
             if self._records:
                 self._wake.set()
 

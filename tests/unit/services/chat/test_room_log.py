@@ -15,7 +15,7 @@ from chassis.kafka import partition_of
 from services.chat import room_log
 from services.chat.ports import LogEntry, OutboxEntry
 from services.chat.room_log import KafkaRoomLog
-from tests.support.chat_world import running, settle
+from tests.support.chat_world import Time, running, settle
 from tests.support.eventually import eventually
 
 
@@ -171,6 +171,22 @@ async def test_it_connects_when_the_broker_comes() -> None:
         assert log.problem() is None
     assert broker.logs == {partition_of(7): [1]}
     assert log.problem() is not None
+
+
+async def test_a_broker_that_acknowledges_nothing_makes_the_process_unready() -> None:
+    """The connection may stand all the while; with the first acknowledgement it is ready again."""
+    broker, time = Broker(), Time()
+    broker.frozen = True
+    log = log_on(broker, clock=time)
+    async with running(log.run):
+        log.append(entry(1), 1)
+        await settle()
+        assert log.problem() is None
+        time.now += 6
+        assert log.problem() is not None
+        broker.thaw()
+        await settle()
+        assert log.problem() is None
 
 
 async def test_a_producer_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
