@@ -7,7 +7,9 @@ import asyncio
 import pytest
 
 from tests.support.api import PASSWORD, Api, ApiError, User
+from tests.support.forging import Forger, ago
 from tests.support.peer import Connect, Refused
+from tests.support.stack import Stack
 
 REVOKED_SECONDS = 5.0
 """A revoked session's connections are closed in this time (protocol.md, REVOKE)."""
@@ -176,3 +178,17 @@ async def test_a_signed_out_token_opens_no_connection(api: Api, connect: Connect
     else:
         reason = f"closed with {(await peer.closed(30)).code}"
     assert reason in ("SESSION_REVOKED", "closed with 4200")
+
+
+async def test_a_token_that_ends_is_announced_and_closes_the_connection(
+    api: Api, stack: Stack, connect: Connect
+) -> None:
+    """`tokenExpiring`, then 4101; the connection that got a new token in time lives on."""
+    anna = await api.register("anna")
+    good, anna.access_token = anna.access_token, Forger(stack).token(anna, claims={"exp": ago(-3)})
+    ending, refreshed = await connect(anna), await connect(anna, "binary")
+    for peer in (ending, refreshed):
+        await peer.until(lambda frame: "tokenExpiring" in frame)
+    await refreshed.ask({"refresh": {"accessToken": good}})
+    assert (await ending.closed()).code == 4101
+    await refreshed.call("RoomService/ListRooms", {})
