@@ -1,0 +1,1 @@
+"""The schema of message, step by step."""
