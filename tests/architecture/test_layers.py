@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
 ASIDE = {"bench", "deploy", "gen", "sdk", "tests"}
-"""Folders with Python outside of the layers: what is generated, what is for clients, for images, for tests."""
+"""Folders outside of the layers: what is generated, what is for clients, for images, for tests."""
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
