@@ -20,7 +20,8 @@ class Backoff:
     def next(self, told: float | None = None) -> float:
         """Seconds to wait now; what the server told (`goaway`, `retryAfter`) wins."""
         limit = min(LONGEST_SECONDS, FIRST_SECONDS * 2**self._attempts)
-        self._attempts += 1
+        if limit < LONGEST_SECONDS:
+            self._attempts += 1
         return told if told is not None else self._jitter(limit)
 
     def lasted(self, seconds: float) -> None:

@@ -84,14 +84,19 @@ class Chat:
             on_frame=self._on_frame,
             client=CLIENT,
         )
-        self._events: asyncio.Queue[room_event_pb2.RoomEvent] = asyncio.Queue(EVENT_QUEUE)
+        # None: no more will come.
+        self._events: asyncio.Queue[room_event_pb2.RoomEvent | None] = asyncio.Queue(EVENT_QUEUE)
         self._sending: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._filling: dict[int, asyncio.Task[None]] = {}
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Chat:
-        self._running = asyncio.create_task(self._connection.run())
-        await self._connection.opened()
+        self._running = asyncio.create_task(self._run())
+        try:
+            await self._connection.opened()
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -139,9 +144,14 @@ class Chat:
             return answer.FromString((await self._connection.ask(frame)).result_message)
 
     async def events(self) -> AsyncIterator[room_event_pb2.RoomEvent]:
-        """Every event of the user's rooms from now on, per room in order, none missing, none twice."""
-        while True:
-            yield await self._events.get()
+        """Every event of the user's rooms from now on, per room in order, none missing, none twice.
+
+        Raises Stopped when the connection has ended for good.
+        """
+        while (event := await self._events.get()) is not None:
+            yield event
+        self._events.put_nowait(None)
+        await self._connection.opened()
 
     async def create_room(self, title: str, *, public: bool = False) -> room_pb2.Room:
         """Makes a group, or a room that anybody may join."""
@@ -231,6 +241,13 @@ class Chat:
                     raise
                 await asyncio.sleep(error.retry_after or RESEND_SECONDS)
 
+    async def _run(self) -> None:
+        try:
+            await self._connection.run()
+        except Exception:
+            await self._events.put(None)
+            raise
+
     async def _on_frame(self, frame: server_frame_pb2.ServerFrame) -> None:
         body = frame.WhichOneof("body")
         if body == "welcome":
@@ -243,7 +260,9 @@ class Chat:
             elif verdict is Verdict.FETCH:
                 self._fill(frame.event.room_id)
         elif body == "skip":
-            self.log.skip(frame.skip.room_id, frame.skip.to_sequence)
+            skip = frame.skip
+            if self.log.skip(skip.room_id, skip.from_sequence, skip.to_sequence) is Verdict.FETCH:
+                self._fill(skip.room_id)
         elif body == "gap":
             self.log.gap(frame.gap.room_id, frame.gap.head_sequence, reset=frame.gap.reset)
             self._fill(frame.gap.room_id)
@@ -255,9 +274,14 @@ class Chat:
 
     async def _page(self, room_id: int) -> None:
         while True:
-            page = await self.list_events(room_id, self.log.cursors()[room_id])
+            asked = self.log.wanted(room_id)
+            try:
+                page = await self.list_events(room_id, self.log.cursors()[room_id])
+            except PolychatError:
+                # Refused, as to somebody who left; should events still come, the next one tries again.
+                return
             by_sequence = {event.sequence: event for event in page.events}
             for sequence in self.log.paged(room_id, by_sequence):
                 await self._events.put(by_sequence[sequence])
-            if self.log.filled(room_id, last_page=not page.next_page_token):
+            if self.log.filled(room_id, last_page=not page.next_page_token, asked=asked):
                 return

@@ -23,6 +23,10 @@ ServerFrame = server_frame_pb2.ServerFrame
 SUBPROTOCOL = Subprotocol("polychat.v1.proto")
 HELLO_SECONDS = 10.0
 MAX_FRAME_BYTES = 8 * 1024 * 1024
+MISSED_HEARTBEATS = 2
+"""A server that says nothing for so many heartbeats is not there any more, whatever TCP believes."""
+CLOSED = 1000
+UNAUTHENTICATED = 4200
 TOKEN_EXPIRED = 4101
 
 
@@ -50,25 +54,35 @@ class Connection:
         self._replies: dict[int, asyncio.Future[server_frame_pb2.ServerFrame]] = {}
         self._wait_told: float | None = None
         self._fresh_token = False
+        self._silence_seconds = HELLO_SECONDS
 
     async def run(self) -> None:
         """Connects again and again. Raises Stopped when the server says that it is no use (42xx)."""
+        try:
+            await self._reconnect()
+        except Stopped as stopped:
+            self._ended = stopped
+            raise
+        finally:
+            # Whatever ended it, nobody waits any longer for a connection.
+            self._ended = self._ended or Stopped(CLOSED, "this client was closed")
+            self._open.set()
+
+    async def _reconnect(self) -> None:
         backoff = Backoff()
         while True:
             started = time.monotonic()
             try:
                 await self._once()
-            except Stopped as stopped:
-                self._ended = stopped
-                self._open.set()
+            except Stopped:
                 raise
             except (OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, TimeoutError, DecodeError):
                 pass  # the next attempt is the answer
             except PolychatError as error:
-                if not error.retryable:
-                    self._ended = Stopped(4200, error.message)
-                    self._open.set()
-                    raise self._ended from error
+                if error.reason == "TOKEN_EXPIRED":
+                    self._fresh_token = True
+                elif not error.retryable:
+                    raise Stopped(UNAUTHENTICATED, error.message) from error
                 self._wait_told = error.retry_after
             finally:
                 self._lost()
@@ -114,14 +128,15 @@ class Connection:
             max_size=MAX_FRAME_BYTES,
             ping_interval=None,
         ) as socket:
-            async with asyncio.timeout(HELLO_SECONDS):
-                await self._hello(socket)
             try:
-                async for raw in socket:
-                    await self._take(ServerFrame.FromString(raw if isinstance(raw, bytes) else raw.encode()))
+                async with asyncio.timeout(HELLO_SECONDS):
+                    await self._hello(socket)
+                while True:
+                    async with asyncio.timeout(self._silence_seconds):
+                        raw = await socket.recv()
+                    await self._take(_frame(raw))
             finally:
                 self._closed(socket)
-        self._closed(socket)
 
     async def _hello(self, socket: ClientConnection) -> None:
         fresh, self._fresh_token = self._fresh_token, False
@@ -131,11 +146,11 @@ class Connection:
         for room_id, sequence in itertools.islice(self._cursors().items(), 1000):
             hello.hello.rooms.add(room_id=room_id, sequence=sequence)
         await socket.send(hello.SerializeToString())
-        raw = await socket.recv()
-        frame = ServerFrame.FromString(raw if isinstance(raw, bytes) else raw.encode())
+        frame = _frame(await socket.recv())
         if frame.HasField("error"):
-            self._closed(socket)
             raise PolychatError.of_frame(frame.error)
+        if frame.welcome.HasField("heartbeat"):
+            self._silence_seconds = MISSED_HEARTBEATS * frame.welcome.heartbeat.ToTimedelta().total_seconds()
         await self._on_frame(frame)
         self._socket = socket
         self._open.set()
@@ -164,8 +179,11 @@ class Connection:
 
     def _lost(self) -> None:
         self._socket = None
-        if self._ended is None:
-            self._open.clear()
+        self._open.clear()
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_exception(Disconnected())
+
+
+def _frame(raw: str | bytes) -> server_frame_pb2.ServerFrame:
+    return ServerFrame.FromString(raw if isinstance(raw, bytes) else raw.encode())

@@ -43,9 +43,20 @@ class RoomLog:
         self._cursors[room_id] = sequence
         return Verdict.APPLY
 
-    def skip(self, room_id: int, to_sequence: int) -> None:
-        """Events up to here are not for this user."""
-        self._cursors[room_id] = max(to_sequence, self._cursors.get(room_id, 0))
+    def skip(self, room_id: int, from_sequence: int, to_sequence: int) -> Verdict:
+        """Events from here to there are not for this user; what is missing before them still is."""
+        cursor = self._cursors.setdefault(room_id, from_sequence - 1)
+        if to_sequence <= cursor:
+            return Verdict.IGNORE
+        if room_id in self._wanted or from_sequence > cursor + 1:
+            self._wanted[room_id] = max(to_sequence, self._wanted.get(room_id, 0))
+            return Verdict.FETCH
+        self._cursors[room_id] = to_sequence
+        return Verdict.APPLY
+
+    def wanted(self, room_id: int) -> int:
+        """The highest sequence of the room that was seen to be missing: what a page is asked for."""
+        return self._wanted.get(room_id, 0)
 
     def gap(self, room_id: int, head: int, *, reset: bool) -> int:
         """Too much was missed: gives the sequence to page after. `reset`: the copy is void, begin anew."""
@@ -61,11 +72,16 @@ class RoomLog:
             self._cursors[room_id] = fresh[-1]
         return fresh
 
-    def filled(self, room_id: int, last_page: bool) -> bool:
-        """Whether paging can stop: all that was seen to be missing is there, or there is no more."""
+    def filled(self, room_id: int, *, last_page: bool, asked: int) -> bool:
+        """Whether paging can stop; `asked` is what was `wanted` when the page was asked for.
+
+        After the last page whatever is not there up to `asked` is not for this user. What was seen since
+        may have been committed after the page was read, so it takes another one.
+        """
         if not last_page:
             return False
-        if self._cursors[room_id] < self._wanted.get(room_id, 0):
-            self._cursors[room_id] = self._wanted[room_id]
+        self._cursors[room_id] = max(asked, self._cursors[room_id])
+        if self._cursors[room_id] < self.wanted(room_id):
+            return False
         self._wanted.pop(room_id, None)
         return True

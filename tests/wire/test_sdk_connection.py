@@ -1,0 +1,146 @@
+"""The SDK's connection against a server that does not behave: nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from polychat.edge.v1.client_frame_pb2 import ClientFrame
+from polychat.edge.v1.server_frame_pb2 import ServerFrame
+from polychat.user.v1.user_pb2 import User
+from polychat_sdk import Chat, PolychatError, Tokens
+from polychat_sdk import connection as sdk_connection
+from polychat_sdk.backoff import Backoff
+from polychat_sdk.errors import Stopped
+from websockets.asyncio.server import ServerConnection, serve
+
+Play = Callable[[ServerConnection, int], Awaitable[None]]
+"""What the server does on a connection, after its hello; they are counted from 1."""
+
+
+class FakeTokens(Tokens):
+    """A session whose tokens nobody checks."""
+
+    def __init__(self) -> None:
+        self.user = User(user_id=9, username="anna")
+        self.asked_fresh: list[bool] = []
+
+    async def access_token(self, *, fresh: bool = False) -> str:
+        self.asked_fresh.append(fresh)
+        return "token"
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reconnects come at once."""
+    monkeypatch.setattr(sdk_connection, "Backoff", lambda: Backoff(jitter=lambda _limit: 0.0))
+
+
+@asynccontextmanager
+async def client_of(play: Play) -> AsyncIterator[tuple[Chat, FakeTokens]]:
+    """A client, not connected yet, of a server that plays its part."""
+    count = 0
+
+    async def handle(socket: ServerConnection) -> None:
+        nonlocal count
+        count += 1
+        hello = ClientFrame.FromString(_bytes(await socket.recv()))
+        assert hello.HasField("hello")
+        await play(socket, count)
+
+    async with serve(handle, "127.0.0.1", 0, subprotocols=[sdk_connection.SUBPROTOCOL]) as server:
+        port = server.sockets[0].getsockname()[1]
+        tokens = FakeTokens()
+        async with asyncio.timeout(10):
+            yield Chat(f"http://127.0.0.1:{port}", tokens), tokens
+
+
+async def welcome(socket: ServerConnection, heartbeat_millis: int = 25_000) -> None:
+    """Answers hello, then stays silent until the client goes."""
+    frame = ServerFrame(id=1)
+    frame.welcome.heartbeat.FromMilliseconds(heartbeat_millis)
+    await socket.send(frame.SerializeToString())
+    await socket.wait_closed()
+
+
+async def test_a_server_that_falls_silent_is_left_for_the_next() -> None:
+    """TCP may hold a dead connection for hours; two missed heartbeats do not."""
+    second = asyncio.Event()
+
+    async def play(socket: ServerConnection, number: int) -> None:
+        if number == 2:
+            second.set()
+        await welcome(socket, heartbeat_millis=20)
+
+    async with client_of(play) as (chat, _tokens), chat:
+        await second.wait()
+
+
+async def test_an_access_token_that_expired_unnoticed_is_renewed() -> None:
+    """As after a sleep of the machine: the refusal of hello is no reason to give up."""
+
+    async def play(socket: ServerConnection, number: int) -> None:
+        if number == 1:
+            frame = ServerFrame(id=1)
+            frame.error.code, frame.error.reason = "UNAUTHENTICATED", "TOKEN_EXPIRED"
+            await socket.send(frame.SerializeToString())
+            await socket.close(4101)
+        else:
+            await welcome(socket)
+
+    async with client_of(play) as (chat, tokens), chat:
+        assert tokens.asked_fresh == [False, True]
+
+
+async def test_a_close_for_good_before_the_welcome_stops_the_client() -> None:
+    """42xx says that another attempt would not help."""
+
+    async def play(socket: ServerConnection, _number: int) -> None:
+        await socket.close(4205)
+
+    async with client_of(play) as (chat, _tokens):
+        with pytest.raises(Stopped) as stopped:
+            await chat.__aenter__()
+    assert stopped.value.close_code == 4205
+
+
+async def test_a_close_for_good_ends_the_events() -> None:
+    """Who waits for the next event is told, and every later one too."""
+
+    async def play(socket: ServerConnection, _number: int) -> None:
+        frame = ServerFrame(id=1)
+        frame.welcome.SetInParent()
+        await socket.send(frame.SerializeToString())
+        await socket.close(4203)
+
+    async with client_of(play) as (chat, _tokens), chat:
+        for _ in range(2):
+            with pytest.raises(Stopped):
+                await anext(chat.events())
+
+
+async def test_a_closed_client_leaves_no_send_waiting() -> None:
+    """A send without an answer ends with its client."""
+    asked = asyncio.Event()
+
+    async def play(socket: ServerConnection, _number: int) -> None:
+        frame = ServerFrame(id=1)
+        frame.welcome.SetInParent()
+        await socket.send(frame.SerializeToString())
+        await socket.recv()
+        asked.set()
+        await socket.wait_closed()
+
+    async with client_of(play) as (chat, _tokens):
+        async with chat:
+            sending = asyncio.create_task(chat.send(7, "hello"))
+            await asked.wait()
+        with pytest.raises(PolychatError):
+            await sending
+
+
+def _bytes(raw: str | bytes) -> bytes:
+    assert isinstance(raw, bytes)
+    return raw
