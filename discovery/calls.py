@@ -54,11 +54,11 @@ class CallInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
         """Sends the call, or raises AioRpcError UNAVAILABLE at once when the breaker is open."""
         if not self._breaker.admit():
             raise unavailable(self._service)
-        call = await continuation(_with_deadline(client_call_details), request)
         try:
-            code = await call.code()
-        except asyncio.CancelledError:
-            call.cancel()
+            call = await continuation(_with_deadline(client_call_details), request)
+            code = await _code(call)
+        except BaseException:
+            # Cancelled, or the channel was closed: without a word of it a probe's place would never be free.
             self._breaker.abandoned()
             raise
         self._learn(code)
@@ -82,6 +82,14 @@ class Refuse(grpc.aio.UnaryUnaryClientInterceptor):
     async def intercept_unary_unary(self, *_call: Any) -> Any:
         """Raises AioRpcError UNAVAILABLE."""
         raise unavailable(self._service)
+
+
+async def _code(call: grpc.aio.UnaryUnaryCall[Request, Response]) -> grpc.StatusCode:
+    try:
+        return await call.code()
+    except asyncio.CancelledError:
+        call.cancel()
+        raise
 
 
 def _with_deadline(details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:

@@ -29,6 +29,8 @@ SETTLE_SECONDS: Final = RENEW_SECONDS + CALL_SECONDS
 """In a table that was just made, possibly by a wipe, the living take their own ids back first."""
 OFFLINE_SECONDS: Final = 20 * 3600.0
 """How long ids are given without a word from Consul: less than another instance's quarantine of 24 h."""
+LOCK_TRIES: Final = 8
+"""Others may take the chosen id first; a session that is over locks none, so then comes a new one."""
 RETRY_FIRST_SECONDS: Final = 0.1
 RETRY_MOST_SECONDS: Final = 2.0
 BORN: Final = f"{PREFIX}born"
@@ -150,16 +152,17 @@ class WorkerLease:
     async def _lease(self) -> _Held | None:
         await self._settle()
         session = await self._agent.open_session(f"worker id of {self._instance}", TTL_SECONDS)
-        choice = await self._choose()
-        while choice is not None:
+        for _ in range(LOCK_TRIES):
+            choice = await self._choose()
+            if choice is None:
+                log.error("worker_ids_exhausted")
+                break
             not_before = self._used_before(choice)
             record = self._record(max(self._last_timestamp, not_before), released=False)
             held = _Held(choice.worker, session, record, self._clocks.elapsed())
             if await self._agent.lock(key_of(held.worker), record.encode(), session, seen=choice.seen):
                 self._take(held, not_before, choice)
                 return held
-            choice = await self._choose()
-        log.error("worker_ids_exhausted")
         await self._agent.end_session(session)
         return None
 

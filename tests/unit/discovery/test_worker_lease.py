@@ -90,6 +90,26 @@ async def test_while_it_cannot_lease_anew_no_id_is_given(agent: FakeAgent, time:
             lease.worker_id()
 
 
+async def test_a_session_that_ended_before_its_first_lock_gives_way_to_another(
+    agent: FakeAgent, time: Time
+) -> None:
+    """The process stood still between the two: the old session can lock nothing, however often it tries."""
+    sessions: list[str] = []
+
+    async def open_session(name: str, ttl_seconds: int) -> str:
+        sessions.append(await FakeAgent.open_session(agent, name, ttl_seconds))
+        if len(sessions) == 1:
+            agent.sessions.clear()
+        return sessions[-1]
+
+    agent.open_session = open_session  # type: ignore[method-assign]
+    lease = make(agent, time)
+    async with running(lease, time):
+        await time.advance(1)
+        assert lease.problem() is None
+    assert len(sessions) == 2
+
+
 async def test_a_process_that_stood_still_gives_no_id_before_it_has_asked(
     agent: FakeAgent, time: Time
 ) -> None:
