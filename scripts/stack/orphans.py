@@ -15,14 +15,16 @@ PATIENCE_SECONDS = 2.0
 
 
 def processes_in(folder: Path) -> list[int]:
-    """The processes whose current folder is `folder`, as that of every PostgreSQL process is its data."""
+    """The PostgreSQL processes of the data folder `folder`; it is their current folder."""
     target = os.path.realpath(folder)
     return [int(entry.name) for entry in Path("/proc").glob("[0-9]*") if _folder_of(entry) == target]
 
 
 def _folder_of(entry: Path) -> str | None:
-    """The current folder of a process; None when it ended or belongs to somebody else."""
+    """The current folder of a PostgreSQL process; None when it ended, or is somebody's shell, say."""
     with contextlib.suppress(OSError):
+        if (entry / "comm").read_text() != "postgres\n":
+            return None
         return str((entry / "cwd").readlink())
     return None
 

@@ -1,6 +1,7 @@
 """Pid files: only the very process that was noted is ever ended."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,16 @@ from scripts.stack import orphans, pids
 def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A process that works in `tmp_path` and would stay for a minute."""
     with subprocess.Popen(["sleep", "60"], cwd=tmp_path) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that the system takes for one of PostgreSQL."""
+    program = tmp_path / "postgres"
+    program.symlink_to(shutil.which("sleep") or "")
+    with subprocess.Popen([program, "60"], cwd=tmp_path) as process:
         yield process
         process.kill()
 
@@ -66,13 +77,19 @@ def test_left_overs_end_in_the_order_of_a_stop(tmp_path: Path) -> None:
 
 
 def test_an_orphan_in_the_folder_is_ended(
-    tmp_path: Path, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, backend: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backend in the middle of a query does not notice that its server died."""
     monkeypatch.setattr(orphans, "PATIENCE_SECONDS", 0.0)
-    assert orphans.processes_in(tmp_path) == [sleeper.pid]
+    assert orphans.processes_in(tmp_path) == [backend.pid]
     orphans.end_all_in(tmp_path)
-    assert sleeper.wait() == -9
+    assert backend.wait() == -9
+
+
+def test_a_shell_in_the_folder_is_left_alone(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
+    """Whoever looks around in there is no backend."""
+    orphans.end_all_in(tmp_path)
+    assert sleeper.poll() is None
 
 
 def test_a_stale_postmaster_file_is_removed(tmp_path: Path) -> None:
@@ -82,8 +99,8 @@ def test_a_stale_postmaster_file_is_removed(tmp_path: Path) -> None:
     assert not (tmp_path / "postmaster.pid").exists()
 
 
-def test_a_live_postmaster_keeps_its_file(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
-    """Somebody works in the folder: the file is what protects the data."""
-    (tmp_path / "postmaster.pid").write_text(f"{sleeper.pid}\n")
+def test_a_live_postmaster_keeps_its_file(tmp_path: Path, backend: subprocess.Popen[bytes]) -> None:
+    """A server works in the folder: the file is what protects the data."""
+    (tmp_path / "postmaster.pid").write_text(f"{backend.pid}\n")
     orphans.remove_stale_pid_file(tmp_path)
     assert (tmp_path / "postmaster.pid").exists()
