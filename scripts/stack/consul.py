@@ -40,7 +40,7 @@ class Consul(Part):
     async def prepare(self) -> None:
         if self._external:
             return
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         settings = {
             "server": True,
             "bootstrap_expect": 1,

@@ -72,7 +72,8 @@ class Kafka(Part):
         if self._external:
             return
         self._jars = await kafka_jars()
-        self._folder.mkdir(exist_ok=True)
+        # Messages lie in there as they were written.
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         self._write_settings()
         if not (self._folder / "log" / "meta.properties").exists():
             identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()

@@ -129,9 +129,11 @@ class Layout:
                 "Run the version that made it, move the folder away, or choose another with --data."
             )
         # Open to everybody for passing through only: PostgreSQL may run as another user inside.
-        for folder in (self.data, self.run, self.logs):
-            folder.mkdir(parents=True, exist_ok=True)
-        self.secrets.mkdir(mode=0o700, exist_ok=True)
+        self.data.mkdir(mode=0o711, parents=True, exist_ok=True)
+        # States and pids are for everybody.
+        self.run.mkdir(exist_ok=True)
+        for folder in (self.logs, self.secrets):
+            folder.mkdir(mode=0o700, exist_ok=True)
         version.write_text(DATA_VERSION + "\n")
 
 

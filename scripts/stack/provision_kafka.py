@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
+from chassis.kafka import DEAD_LETTER, PARTITIONS, ROOM_LOG
 from scripts.stack.errors import StackError
 
 DAY_MILLISECONDS = 24 * 60 * 60 * 1000
@@ -26,8 +27,8 @@ class Topic:
 
 
 TOPICS = (
-    Topic("room-log", partitions=24, retention_days=7),
-    Topic("room-log-dead-letter", 1, retention_days=30),
+    Topic(ROOM_LOG, PARTITIONS, retention_days=7),
+    Topic(DEAD_LETTER, partitions=1, retention_days=30),
 )
 
 

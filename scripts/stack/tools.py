@@ -7,10 +7,12 @@ import contextlib
 import fcntl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from scripts.stack.errors import StackError
 
 SHOWN_LINES = 20
+LOCK_POLL_SECONDS = 0.1
 
 
 async def run_tool(
@@ -58,5 +60,15 @@ def last_lines(text: str) -> str:
 async def one_at_a_time(lock: Path) -> AsyncIterator[None]:
     """Hold the lock file `lock`: other processes that want it wait, and a dead holder holds nothing."""
     with lock.open("w") as file:
-        await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
+        # Asked again and again: a thread that waits for it could not be cancelled.
+        while not _locked(file):  # noqa: ASYNC110 (the other holder is another process)
+            await asyncio.sleep(LOCK_POLL_SECONDS)
         yield
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

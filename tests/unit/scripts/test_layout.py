@@ -52,8 +52,10 @@ def test_a_folder_of_another_version_is_refused_and_left_alone(tmp_path: Path) -
 
 
 def test_a_folder_of_ours_is_taken_again(tmp_path: Path) -> None:
-    """Making it twice is no error, and only its owner sees the secrets."""
+    """Making it twice is no error; others may pass through it and see neither secrets nor logs."""
     layout = Layout(tmp_path / "data")
     layout.make()
     layout.make()
-    assert layout.secrets.stat().st_mode & 0o777 == 0o700
+    assert layout.data.stat().st_mode & 0o066 == 0
+    for folder in (layout.secrets, layout.logs):
+        assert folder.stat().st_mode & 0o777 == 0o700
