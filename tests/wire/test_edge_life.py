@@ -201,16 +201,17 @@ async def test_a_peer_that_takes_no_byte_is_cut() -> None:
 async def test_ephemera_are_dropped_first() -> None:
     """A slow peer gets no typing; when it catches up it gets every event."""
     async with open_here(slow_bytes=1024, unsent_bytes=64 * 1024 * 1024) as here:
-        here.world.room(7, 1, 2)
-        async with sleeper(here, 1) as connected, client(here, 2) as ben:
+        here.world.room(7, 1, 2, 3)
+        async with sleeper(here, 1) as connected, client(here, 2) as ben, client(here, 3) as cai:
             peer = next(peer for peer in here.edge.sessions.peers.values() if peer.connection.user_id == 1)
             count = 0
             while not peer.slow:
                 here.world.say(7, 2, "x" * 15_000)
                 count += 1
                 assert "event" in await ben.event()
+                assert "event" in await cai.event()
             await ben.send(typing={"roomId": "7"})
-            await ben.ask(ping={})
+            assert "typing" in await cai.event()
             here.world.say(7, 2, "last")
             connected.transport.resume_reading()
             woken = Client(connected)

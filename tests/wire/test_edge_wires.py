@@ -91,6 +91,17 @@ async def test_a_session_over_grpc(here: Here) -> None:
         await until(lambda: len(here.edge.sessions.peers) == 1)
 
 
+async def test_a_frame_that_is_too_large_for_a_session(here: Here) -> None:
+    """The bound is the same on every wire."""
+    async with grpc_edge(here) as channel:
+        call = edge_service_pb2_grpc.EdgeServiceStub(channel).Session()
+        hello = client_frame_pb2.ClientFrame(id=1)
+        hello.hello.access_token = "x" * 70_000
+        await call.write(hello)
+        assert (await frame_of(call)).error.reason == "FRAME_TOO_LARGE"
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_a_session_that_says_nothing_good(here: Here) -> None:
     """Ends with the status of the close code, after the error frame."""
     for frame, reason, status in (

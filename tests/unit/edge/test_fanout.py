@@ -135,6 +135,41 @@ def test_events_of_rooms_that_nobody_here_has_are_passed_over() -> None:
     assert not here.fanout.rooms
 
 
+def test_a_late_hint_of_an_old_coming_begins_nothing() -> None:
+    """The room ended here with its last member; what comes twice must not come to life again."""
+    here = Here()
+    ada = here.peer(1)
+    log = [event(7, 1, joined=(1,)), event(7, 2), event(7, 3, left=(1,))]
+    here.fanout.deliver(log)
+    here.fanout.deliver(log)
+    assert ada.seen == [(7, 1), (7, 2), (7, 3)]
+    here.fanout.deliver([event(7, 4, joined=(1,))])
+    assert ada.seen[-1] == (7, 4)
+
+
+def test_a_newcomer_does_not_get_what_is_on_its_way_to_the_others() -> None:
+    """Events of this tick that were let out before it was live are not its own."""
+    here = Here()
+    ada, ben = here.peer(1), here.peer(2)
+    here.member(ada, 7)
+    here.fanout.take(event(7, 1))
+    here.member(ben, 7, head=1)
+    here.fanout.finish()
+    assert (ada.seen, ben.seen) == ([(7, 1)], [])
+
+
+def test_who_leaves_before_the_head_is_reached_never_becomes_live() -> None:
+    """A peer whose cursor is ahead of the room waits for it; its user's going ends the waiting."""
+    here = Here()
+    ada, ben = here.peer(1), here.peer(2)
+    here.member(ada, 7)
+    assert ben.user is not None
+    room = here.fanout.enter_room(ben.user, 7, 2, 1)
+    assert not here.fanout.watch(room, ben, 2)
+    here.fanout.deliver([event(7, 1), event(7, 2, left=(2,)), event(7, 3)])
+    assert (ada.seen, ben.seen) == ([(7, 1), (7, 2), (7, 3)], [])
+
+
 def test_comings_and_goings_while_a_hello_is_answered() -> None:
     """The last one for each room is kept, for as long as somebody waits."""
     here = Here()
