@@ -8,8 +8,7 @@ from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import typer
-from polychat_sdk import Chat, PolychatError, Tokens
-from polychat_sdk.client import login
+from polychat_sdk import PolychatError
 
 UNREACHABLE = 3
 NOT_ALLOWED = 4
@@ -37,7 +36,7 @@ def finish(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except PolychatError as error:
-        typer.echo(f"{error.reason}: {error.message}", err=True)
+        typer.echo(printable(f"{error.reason}: {error.message}"), err=True)
         if error.code == "UNAVAILABLE":
             typer.echo("Is it running? `polychat status` tells; --url says where to look.", err=True)
             raise typer.Exit(UNREACHABLE) from error
@@ -47,7 +46,6 @@ def finish(work: Coroutine[Any, Any, None]) -> None:
         sys.exit(130)
 
 
-async def sign_in(url: str, user: str, password: str) -> tuple[Chat, Tokens]:
-    """A client that is not connected yet. Raises PolychatError."""
-    tokens = await login(url, user, password, device_name="terminal")
-    return Chat(url, tokens), tokens
+def printable(text: str) -> str:
+    """Without control characters: what others write must not steer this terminal."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

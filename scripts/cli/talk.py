@@ -11,15 +11,16 @@ import typer
 from google.protobuf.json_format import MessageToJson
 from polychat.chat.v1 import message_pb2, room_pb2
 from polychat.event.v1 import room_event_pb2
-from polychat_sdk import Chat, PolychatError
+from polychat_sdk import Chat, PolychatError, sign_in
 from rich.console import Console
 from rich.text import Text
 
-from scripts.cli.session import DEFAULT_URL, Password, Url, User, finish, sign_in
+from scripts.cli.session import DEFAULT_URL, Password, Url, User, finish, printable
 
 Room = Annotated[
     str, typer.Argument(help="A room id, the title of one of your rooms, or @name for a direct room.")
 ]
+DEVICE = "terminal"
 SETTLE_SECONDS = 0.3
 """After the last line of a piped input: how long answers of others may still come."""
 
@@ -53,8 +54,7 @@ def tail(
 
 
 async def _chat(url: str, user: str, password: str, room: str) -> None:
-    client, tokens = await sign_in(url, user, password)
-    async with client:
+    async with sign_in(url, user, password, device_name=DEVICE) as client:
         found = await find_room(client, room)
         view = View(client)
         for message in await client.list_messages(found.room_id, 10):
@@ -65,14 +65,12 @@ async def _chat(url: str, user: str, password: str, room: str) -> None:
                 await client.send(found.room_id, line)
         await asyncio.sleep(SETTLE_SECONDS)
         showing.cancel()
-    await tokens.close()
 
 
 async def _tail(
     url: str, user: str, password: str, room: str, lines: int, follow: bool, as_json: bool
 ) -> None:
-    client, tokens = await sign_in(url, user, password)
-    async with client:
+    async with sign_in(url, user, password, device_name=DEVICE) as client:
         found = await find_room(client, room)
         view = View(client, as_json=as_json)
         if lines:
@@ -80,7 +78,6 @@ async def _tail(
                 await view.message(message)
         if follow:
             await _show(client, view, found.room_id)
-    await tokens.close()
 
 
 async def find_room(client: Chat, name: str) -> room_pb2.Room:
@@ -140,11 +137,6 @@ class View:
 
     def _json(self, message: message_pb2.Message | room_event_pb2.RoomEvent) -> None:
         print(MessageToJson(message, indent=None), flush=True)
-
-
-def printable(text: str) -> str:
-    """Without control characters: what others write must not steer this terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in text)
 
 
 async def _show(client: Chat, view: View, room_id: int) -> None:

@@ -56,8 +56,12 @@ async def _make_role(connection: psycopg.AsyncConnection, service: str, password
     found = await connection.execute("SELECT FROM pg_roles WHERE rolname = %s", (role_of(service),))
     if await found.fetchone() is None:
         await connection.execute(sql.SQL("CREATE ROLE {}").format(role))
+    # Hashed here: the server's log may show a statement that failed.
+    secret = connection.pgconn.encrypt_password(
+        password.encode(), role_of(service).encode(), b"scram-sha-256"
+    )
     limits = sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}")
-    await connection.execute(limits.format(role, sql.Literal(password)))
+    await connection.execute(limits.format(role, sql.Literal(secret.decode())))
 
 
 async def _make_database(connection: psycopg.AsyncConnection) -> None:

@@ -61,13 +61,16 @@ async def login(url: str, username: str, password: str, *, device_name: str = ""
 
 
 @asynccontextmanager
-async def sign_in(url: str, username: str, password: str) -> AsyncIterator[Chat]:
-    """Signs in with a password and stays connected until the block ends."""
-    tokens = await login(url, username, password)
+async def sign_in(url: str, username: str, password: str, *, device_name: str = "") -> AsyncIterator[Chat]:
+    """Signs in with a password and stays connected until the block ends, and with it the session."""
+    tokens = await login(url, username, password, device_name=device_name)
     try:
         async with Chat(url, tokens) as chat:
             yield chat
     finally:
+        # Left standing without anybody who has its tokens, it would in turn end the user's oldest one.
+        with contextlib.suppress(PolychatError):
+            await tokens.logout()
         await tokens.close()
 
 

@@ -41,6 +41,11 @@ class Tokens:
         self._pair = _pair(answer)
         self.user = answer.user
 
+    async def logout(self) -> None:
+        """Ends the session. Raises PolychatError, such as SESSION_REVOKED when it had ended before."""
+        method = "polychat.auth.v1.AuthService/Logout"
+        await post(self._http, method, auth.LogoutRequest(), auth.LogoutResponse, await self.access_token())
+
     async def close(self) -> None:
         """Lets go of the HTTP connections; the session stands."""
         await self._http.aclose()

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from scripts.cli.main import app
+from scripts.cli.session import printable
 from scripts.cli.settings import live_problems
-from scripts.cli.talk import printable
 
 run = CliRunner().invoke
 
