@@ -104,9 +104,11 @@ class View:
         self._names = {client.user.user_id: client.user.username}
         self._console = Console(highlight=False)
         self._as_json = as_json
+        self._shown: set[int] = set()
 
     async def message(self, message: message_pb2.Message) -> None:
-        """One message of the history."""
+        """One message of the history; should it come as an event too, that is passed over."""
+        self._shown.add(message.message_id)
         if self._as_json:
             self._json(message)
             return
@@ -115,6 +117,8 @@ class View:
 
     async def event(self, event: room_event_pb2.RoomEvent) -> None:
         """One live event."""
+        if event.message_created.message.message_id in self._shown:
+            return
         if self._as_json:
             self._json(event)
             return

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from polychat.chat.v1.message_pb2 import Message
+from polychat.event.v1.room_event_pb2 import RoomEvent
+from polychat.user.v1.user_pb2 import User
 from typer.testing import CliRunner
 
 from scripts.cli.main import app
 from scripts.cli.session import printable
 from scripts.cli.settings import live_problems
+from scripts.cli.talk import View
 
 run = CliRunner().invoke
 
@@ -37,6 +41,23 @@ def test_a_bad_live_setting_is_named_with_its_reason(name: str, value: str, told
 def test_what_others_write_cannot_steer_the_terminal() -> None:
     """Escape sequences lose their escape character; line ends and tabs stay."""
     assert printable("a\x1b[2Jb\x07\n\tc\x9b") == "a\ufffd[2Jb\ufffd\n\tc\ufffd"
+
+
+async def test_a_message_of_the_history_is_not_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
+    """It may come as an event too: the connection is there before the history is read."""
+
+    class Nobody:
+        user = User(user_id=9, username="anna")
+
+    view = View(Nobody())  # type: ignore[arg-type]
+    first, second = (Message(message_id=n, sender_user_id=9, text=f"text {n}") for n in (1, 2))
+    await view.message(first)
+    for message in (first, second):
+        event = RoomEvent()
+        event.message_created.message.CopyFrom(message)
+        await view.event(event)
+    shown = capsys.readouterr().out
+    assert (shown.count("text 1"), shown.count("text 2")) == (1, 1)
 
 
 def test_nobody_there_is_a_sentence_and_exit_code_3() -> None:
