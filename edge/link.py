@@ -21,8 +21,9 @@ from polychat.internal.log.v1.record_pb2 import RoomSignal
 
 from chassis import logs
 from chassis.caller import Metadata
-from chassis.errors import Code, Failure, OutcomeUnknown, Overloaded, RemoteFailure
+from chassis.errors import Failure, OutcomeUnknown, Overloaded
 from discovery import Instance
+from edge.failures import failure_of
 from edge.metrics import EdgeMetrics
 from edge.pacing import Pacer
 from edge.ports import InstanceClient
@@ -105,8 +106,6 @@ class Link:
         self._streaming = False
         """A stream is there to write to: what is only of use to its other end may be staged."""
 
-    # ---- what the edge says -------------------------------------------------------------------
-
     def open(self, connection_id: int, token: str) -> None:
         """Announces a connection; `ConnectionOpened` comes for it."""
         self._connections[connection_id] = token
@@ -166,8 +165,6 @@ class Link:
         if unanswered is not None:
             unanswered.on_outcome(result)
 
-    # ---- the stream -----------------------------------------------------------------------------
-
     async def run(self) -> None:
         """Stays attached for ever; ends by cancellation only."""
         backoff, longest = BACKOFF_SECONDS
@@ -205,6 +202,10 @@ class Link:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError, TimeoutError) as error:
             why = error.details() if isinstance(error, grpc.aio.AioRpcError) else repr(error)
             log.warning("link_broken", chat=instance.name, why=why)
+        except asyncio.CancelledError:
+            if _cancelled_ourselves():
+                raise
+            log.warning("link_broken", chat=instance.name, why="the other side cancelled")
         finally:
             self._streaming = False
             self.attached_to = None
@@ -226,7 +227,8 @@ class Link:
         try:
             done, _ = await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()
+                if not task.cancelled():  # grpc.aio cancels the reader when the other side cancels the call
+                    task.result()
         finally:
             writer.cancel()
             reader.cancel()
@@ -287,14 +289,11 @@ class Link:
         return any(instance.name != self.attached_to for instance in self._chat.instances())
 
 
-def failure_of(failure: pb.Failure) -> Failure:
-    """A failure as chat told it."""
-    code = Code(failure.code) if failure.code in Code.__members__ else Code.INTERNAL
-    after = failure.retry_after_millis / 1000 if failure.retry_after_millis else None
-    return RemoteFailure(
-        code, failure.reason, failure.message, retry_after=after, metadata=dict(failure.metadata)
-    )
-
-
 def _result(outcome: pb.SendOutcome) -> SendMessageResponse | Failure:
     return outcome.sent if outcome.HasField("sent") else failure_of(outcome.failure)
+
+
+def _cancelled_ourselves() -> bool:
+    """Whether this task is to end; else the CancelledError at hand is the far end's doing."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

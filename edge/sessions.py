@@ -19,9 +19,9 @@ from chassis.errors import Failure, RateLimited, SessionRevoked, TokenExpired
 from chassis.tokens import TokenVerifier
 from edge.admission import Admission
 from edge.config import EdgeSettings
-from edge.failures import failure_from
+from edge.failures import failure_from, failure_of
 from edge.lifetimes import Lifetimes
-from edge.link import Link, failure_of
+from edge.link import Link
 from edge.metrics import EdgeMetrics
 from edge.peer import Peer
 from edge.protocol import shapes

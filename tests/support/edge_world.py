@@ -176,7 +176,7 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
         self.refuse: link.Failure | None = None
         self.refuse_sends: link.Failure | None = None
         self.requests: list[link.AttachRequest] = []
-        self.something = asyncio.Event()
+        self.broken_with = grpc.StatusCode.UNAVAILABLE
 
     async def Attach(  # noqa: N802 — gRPC names it
         self, requests: AsyncIterator[link.AttachRequest], context: Any
@@ -189,7 +189,7 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
             while True:
                 response = await attached.out.get()
                 if response is None:
-                    await context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+                    await context.abort(self.broken_with, "gone")
                     return
                 yield response
         finally:
@@ -209,7 +209,6 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
             for signal in request.signals:
                 for chat in self.world.chats:
                     chat.signal(signal.signal)
-            self.something.set()
 
     def _open(self, attached: Attached, request: link.AttachRequest) -> None:
         response = link.AttachResponse()
@@ -269,8 +268,9 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
         for attached in self.attached:
             attached.out.put_nowait(link.AttachResponse(**fields))
 
-    def break_off(self) -> None:
-        """Every stream ends with UNAVAILABLE."""
+    def break_off(self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
+        """Every stream ends with this status."""
+        self.broken_with = code
         for attached in self.attached:
             attached.out.put_nowait(None)
 

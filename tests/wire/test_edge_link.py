@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from typing import Any
 
+import grpc
 import pytest
 
 import edge.link
@@ -41,6 +42,19 @@ async def test_an_unanswered_send_is_sent_again_to_another_chat(here: Here) -> N
 def _kill(here: Here) -> None:
     """The stream of the first chat breaks."""
     here.chat.break_off()
+
+
+@pytest.mark.parametrize(
+    "code", [grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, grpc.StatusCode.PERMISSION_DENIED]
+)
+async def test_however_a_stream_ends_the_edge_attaches_again(here: Here, code: grpc.StatusCode) -> None:
+    """grpc.aio raises CancelledError when the other side cancels; that must not end the link's own task."""
+    here.world.room(7, 1)
+    async with client(here, 1) as ada:
+        first = here.chat.attached[0]
+        here.chat.break_off(code)
+        await until(lambda: first not in here.chat.attached and bool(here.chat.attached))
+        assert "sent" in await ada.ask(**send())
 
 
 async def test_what_happened_without_a_link_is_fetched_afterwards(here: Here) -> None:
