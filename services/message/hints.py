@@ -103,8 +103,11 @@ class Hints:
                 heads.move((room_id, room.head_sequence) for room_id, room in plan.rooms.items())
         if self._away:
             self._lost.inc()
-        else:
-            await self._publish(commit_hints(plans))
+        elif await self._publish(commit_hints(plans)):
+            return
+        # Heads bring what was lost of rooms that are listened to. Who joined a room that nobody at their
+        # chat instance is in, or left one, shows only when lists are read again.
+        self.doubt(plan.position.partition for plan in plans if plan.memberships)
 
     async def receipt_moved(self, room_id: int, user_id: int, read_sequence: int) -> None:
         """Says that a member has read on (ports.Signals)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import pytest
 from polychat.internal.log.v1.record_pb2 import (
     DISPOSITION_COMMITTED,
     DISPOSITION_REJECTED,
@@ -145,6 +146,28 @@ async def test_heads_that_moved_while_redis_was_away_are_said_when_it_is_back() 
     assert {(h.room_id, h.head_sequence) for h in said.heads} == {(ROOM, 9), (OTHER_ROOM, 1)}
     await hints.committed([moved(ROOM, 10)])
     assert server.attempts == 4
+
+
+@pytest.mark.parametrize("noticed", [False, True])
+async def test_a_membership_that_was_told_to_nobody_makes_everybody_compare(noticed: bool) -> None:
+    """Its user's chat may not listen to the room, so no later head or event would show the join."""
+    server = FakeRedis()
+    hints = Hints(server, Metrics("message"))
+    hints.own([Position(PARTITION, 3, 0)])
+    for _ in range(COMPARE_ALL_TIMES):
+        await hints.publish_heads()
+    tape = Tape(PARTITION)
+    tape.put(joined(ROOM, 1, 1))
+    server.away = True
+    if noticed:
+        await hints.publish_heads()
+        await hints.committed([moved(OTHER_ROOM, 1)])
+    await hints.committed(await plans_of(tape))
+    server.away = False
+    for _ in range(COMPARE_ALL_TIMES + 1):
+        await hints.publish_heads()
+    said = server.heads()[COMPARE_ALL_TIMES:]
+    assert [part.compare_all for part in said] == [True] * COMPARE_ALL_TIMES
 
 
 async def test_too_many_moved_rooms_become_compare_all() -> None:
