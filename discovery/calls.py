@@ -20,7 +20,11 @@ from discovery.breaker import Breaker
 from discovery.service_config import timeout_of
 
 FAILURES: Final = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
-"""For the breaker; any other answer shows that somebody is there."""
+"""For the breaker, unless our own status comes with them; any other answer shows that somebody is there.
+
+A service that answers BACKEND_UNAVAILABLE lacks something for one method. Were that a failure, whoever calls
+this method again and again would close the way to all the others.
+"""
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -57,15 +61,16 @@ class CallInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
         try:
             call = await continuation(_with_deadline(client_call_details), request)
             code = await _code(call)
+            answered = STATUS_KEY in dict(await call.trailing_metadata() or ())
         except BaseException:
             # Cancelled, or the channel was closed: without a word of it a probe's place would never be free.
             self._breaker.abandoned()
             raise
-        self._learn(code)
+        self._learn(code, answered=answered)
         return call
 
-    def _learn(self, code: grpc.StatusCode) -> None:
-        if code in FAILURES:
+    def _learn(self, code: grpc.StatusCode, *, answered: bool) -> None:
+        if code in FAILURES and not answered:
             self._breaker.failed()
         elif code is grpc.StatusCode.CANCELLED:
             self._breaker.abandoned()

@@ -13,13 +13,15 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+from grpc_status import rpc_status
 from polychat.user.v1.user_service_pb2 import GetUserRequest
 from polychat.user.v1.user_service_pb2_grpc import UserServiceStub
 
 from chassis.errors import BackendUnavailable, Code
 from chassis.grpc_options import CHANNEL_OPTIONS, SERVER_OPTIONS, Options
-from chassis.status import from_rpc_error
+from chassis.status import from_rpc_error, to_status
 from discovery import Discovery, ServiceClient, open_discovery
+from discovery.breaker import FAILURES_TO_OPEN
 from tests.support.consul import ConsulAgent, own_consul
 from tests.support.eventually import eventually
 from tests.support.instances import NOT_SERVING, FakeUsers, make_process, users
@@ -228,6 +230,22 @@ async def test_behind_an_open_breaker_calls_fail_at_once_until_a_probe_succeeds(
         assert servers[0].calls == calls
         servers[0].answer = None
         await eventually(seen_by(client, "user-1"), what="calls again")
+        assert await _breaker(discovery, 0.0, client)
+
+
+async def test_a_service_that_lacks_something_for_one_method_opens_no_breaker(consul: ConsulAgent) -> None:
+    """It says so itself, so it is there, and its other methods may be fine."""
+    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
+        discovery, client = both
+        await client.ready(10)
+
+        async def lacks(context: Any) -> None:
+            await context.abort_with_status(rpc_status.to_status(to_status(BackendUnavailable("redis"))))
+
+        servers[0].answer = lacks
+        for _ in range(FAILURES_TO_OPEN + 1):
+            with pytest.raises(grpc.aio.AioRpcError):
+                await ask(client)
         assert await _breaker(discovery, 0.0, client)
 
 
