@@ -59,6 +59,8 @@ class Edge:
 class _Room:
     passed: int
     """Highest sequence that was passed on, or known when the room was first served."""
+    unseen: int
+    """Up to here some comings and goings may not have come by; after it, up to `passed`, all have."""
     members: dict[Edge, set[int]] = field(default_factory=dict)
 
 
@@ -170,6 +172,10 @@ class Hub:
             self._listen(unheard, True)
         return new
 
+    def outdated(self, heads: Mapping[int, int]) -> bool:
+        """A list with these heads may have members who left: nobody saw what followed it in some room."""
+        return any(head < self._rooms[r].unseen for r, head in heads.items() if r in self._rooms)
+
     def passed(self, room_id: int) -> int:
         """The highest sequence passed on; 0 for a room nobody here is in."""
         room = self._rooms.get(room_id)
@@ -221,26 +227,35 @@ class Hub:
         joined = [user_id for user_id in event.joined_user_ids if user_id in self._users]
         room = self._rooms.get(event.room_id)
         if room is None and not joined:
+            self._mark(event.left_user_ids)
             return
         if room is not None and event.sequence <= room.passed:
             self._doubt(event, joined)
             return
         for user_id in joined:
             self._enter(event.room_id, user_id, self._users[user_id], passed=event.sequence - 1)
-            self._users[user_id].mark += 1
+        self._mark(joined)
         if room is None:
             self._listen([event.room_id], True)
         self._deliver(self._rooms[event.room_id], event)
 
     def _deliver(self, room: _Room, event: EventRecord) -> None:
+        if event.sequence > room.passed + 1:
+            room.unseen = event.sequence - 1
         room.passed = event.sequence
         for edge in room.members:
             edge.output.event(event)
+        self._mark(event.left_user_ids)
         for user_id in event.left_user_ids:
             user = self._users.get(user_id)
             if user is not None:
-                user.mark += 1
                 self._leave(event.room_id, user_id, user)
+
+    def _mark(self, user_ids: Iterable[int]) -> None:
+        for user_id in user_ids:
+            user = self._users.get(user_id)
+            if user is not None:
+                user.mark += 1
 
     def _doubt(self, event: EventRecord, joined: Iterable[int]) -> None:
         for user_id in joined:
@@ -250,7 +265,7 @@ class Hub:
                 self.doubtful.add(user_id)
 
     def _enter(self, room_id: int, user_id: int, user: _User, *, passed: int) -> None:
-        room = self._rooms.setdefault(room_id, _Room(passed))
+        room = self._rooms.setdefault(room_id, _Room(passed, unseen=passed))
         user.rooms.add(room_id)
         for edge in user.edges:
             room.members.setdefault(edge, set()).add(user_id)

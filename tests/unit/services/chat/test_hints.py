@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pytest
 from polychat.internal.log.v1.record_pb2 import (
     DISPOSITION_COMMITTED,
@@ -23,72 +21,12 @@ from polychat.internal.log.v1.record_pb2 import (
 from chassis.kafka import PARTITIONS, partition_of
 from chassis.redis import HEADS, MEMBERSHIP, SESSIONS, chat_channel, room_channel
 from services.chat import ports
-from services.chat.domain import Membership
-from services.chat.hints import HeadNumbers, Hints
-from services.chat.hub import Connection, Hub
-from services.chat.link_output import LinkOutput
-from services.chat.placement import Placement
-from services.chat.repair import Repair
-from services.chat.use_cases.members import MemberCache
-from services.chat.use_cases.pending import Pending
-from tests.support.chat_log import LogRoom, MemoryLog
-from tests.support.chat_world import Time, running, settle
+from services.chat.hints import HeadNumbers
+from tests.support.chat_place import Place
+from tests.support.chat_world import running, settle
 
 ANN, BOB = 1, 2
 ROOM = 70
-
-
-class Place:
-    """A hub with one edge, everything that hints touch, and a message service to ask."""
-
-    def __init__(self) -> None:
-        self.time = Time()
-        self.hub = Hub(lambda _rooms, _wanted: None)
-        self.pending = Pending(self.time, first=10)
-        self.log = MemoryLog()
-        self.members = MemberCache(self._read, self.time)
-        self.placement = Placement(self.hub, self.log)
-        self.behind: list[int] = []
-        self.repair = Repair(
-            self.hub, self.placement, self.time, on_compare=self.behind.append, sleep=self.time.sleep
-        )
-        self.asked: list[int] = []
-        self.hints = Hints(
-            instance="chat-1", hub=self.hub, pending=self.pending, members=self.members, repair=self.ask
-        )
-        self.output = LinkOutput("chat-1", self.time)
-        self.edge = self.hub.attach("edge-1", self.output)
-
-    async def _read(self, keys: Iterable[ports.RoomMember]) -> dict[ports.RoomMember, Membership]:
-        return {key: Membership(*key) for key in keys}
-
-    def ask(self, partitions: Iterable[int]) -> None:
-        found = list(partitions)
-        self.asked += found
-        self.repair.request(found)
-
-    def connect(self, user_id: int, heads: dict[int, int]) -> None:
-        self.hub.open(self.edge, Connection(user_id, user_id, 100 + user_id, 0.0))
-        self.hub.place(user_id, heads)
-
-    def write(self, room_id: int, sequence: int, *, joined: int = 0, left: int = 0) -> EventRecord:
-        """Commits events up to a sequence; the last one may start or end a membership."""
-        room = self.log.rooms.setdefault(room_id, LogRoom())
-        while len(room.events) < sequence:
-            room.events.append(EventRecord(room_id=room_id, sequence=len(room.events) + 1))
-        if joined:
-            room.events[-1].joined_user_ids.append(joined)
-            room.members[joined] = sequence
-        if left:
-            room.events[-1].left_user_ids.append(left)
-            del room.members[left]
-        return room.events[-1]
-
-    def events(self) -> list[int]:
-        return [event.sequence for event in self.output._frames[-1].message.events]
-
-    def heads(self) -> list[tuple[int, int]]:
-        return [(head.room_id, head.head_sequence) for head in self.output._frames[-1].message.heads]
 
 
 @pytest.fixture
@@ -214,60 +152,3 @@ async def test_after_redis_was_away_everything_is_compared(place: Place) -> None
     assert place.events() == [5]
     assert set(place.heads()) == {(left, 4), (ROOM, 8)}
     assert place.hub.rooms_of(ANN) == {ROOM}
-
-
-async def test_a_list_that_is_overtaken_by_an_event_is_read_again(place: Place) -> None:
-    """Else a user who left meanwhile would be placed in the room again."""
-    place.write(ROOM, 3, joined=ANN)
-    place.connect(ANN, {ROOM: 3})
-    read = place.log.all_rooms
-
-    async def overtaken(user_ids):  # type: ignore[no-untyped-def]
-        lists = await read(user_ids)
-        if place.events() == []:
-            place.hub.pass_events([place.write(ROOM, 4, left=ANN)])
-        return lists
-
-    place.log.all_rooms = overtaken  # type: ignore[method-assign]
-    lists = await place.placement.rooms_of([ANN])
-    assert lists[ANN].heads == {}
-    assert place.hub.rooms_of(ANN) == set()
-
-
-async def test_everybodys_lists_are_read_at_most_every_five_seconds(place: Place) -> None:
-    """A new owner asks five seconds in a row: the first and the last count, heads are compared each time."""
-    place.write(ROOM, 4, joined=ANN)
-    place.connect(ANN, {ROOM: 4})
-    reads: list[float] = []
-    read = place.log.all_rooms
-
-    async def counted(user_ids):  # type: ignore[no-untyped-def]
-        reads.append(place.time.now)
-        return await read(user_ids)
-
-    place.log.all_rooms = counted  # type: ignore[method-assign]
-    began = place.time.now
-    for _ in range(8):
-        if place.time.now - began < 5:
-            place.repair.request([partition_of(ROOM)])
-        await place.repair.repair()
-        place.time.now += 1
-    assert [at - began for at in reads] == [0, 5]
-    assert len(place.behind) == 5
-
-
-async def test_a_doubtful_user_is_read_again_soon(place: Place) -> None:
-    """And a round that fails is repeated when message is back."""
-    place.write(ROOM, 5, joined=ANN)
-    place.connect(ANN, {})
-    place.hub.doubtful.add(ANN)
-    place.log.away = True
-    place.repair.request([])
-    async with running(place.repair.run):
-        await settle()
-        assert place.hub.doubtful == {ANN}
-        place.log.away = False
-        while place.hub.rooms_of(ANN) != {ROOM}:
-            await settle(1)
-    assert place.events() == [5]
-    assert place.hub.doubtful == set()

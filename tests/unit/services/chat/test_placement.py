@@ -1,0 +1,132 @@
+"""Which rooms users are placed in: lists that are out of date when they come, and lists read again."""
+
+from __future__ import annotations
+
+import pytest
+
+from chassis.kafka import partition_of
+from tests.support.chat_place import Place
+from tests.support.chat_world import running, settle
+
+ANN, BOB = 1, 2
+ROOM = 70
+
+
+@pytest.fixture
+async def place() -> Place:
+    return Place()
+
+
+async def test_a_list_that_is_overtaken_by_an_event_is_read_again(place: Place) -> None:
+    """Else a user who left meanwhile would be placed in the room again."""
+    place.write(ROOM, 3, joined=ANN)
+    place.connect(ANN, {ROOM: 3})
+    read = place.log.all_rooms
+
+    async def overtaken(user_ids):  # type: ignore[no-untyped-def]
+        lists = await read(user_ids)
+        if place.events() == []:
+            place.hub.pass_events([place.write(ROOM, 4, left=ANN)])
+        return lists
+
+    place.log.all_rooms = overtaken  # type: ignore[method-assign]
+    lists = await place.placement.rooms_of([ANN])
+    assert lists[ANN].heads == {}
+    assert place.hub.rooms_of(ANN) == set()
+
+
+async def test_a_list_older_than_what_the_room_began_with_is_read_again(place: Place) -> None:
+    """Else the hub would say a head past the leave that nobody saw, and the edge never hear of it."""
+    place.write(ROOM, 3, joined=ANN)
+    place.write(ROOM, 4, joined=BOB)
+    place.open(ANN)
+    place.open(BOB)
+    read = place.log.all_rooms
+
+    async def slow(user_ids):  # type: ignore[no-untyped-def]
+        place.log.all_rooms = read  # type: ignore[method-assign]
+        lists = await read(user_ids)
+        place.write(ROOM, 5, left=ANN)
+        await place.placement.rooms_of([BOB])
+        return lists
+
+    place.log.all_rooms = slow  # type: ignore[method-assign]
+    lists = await place.placement.rooms_of([ANN])
+    assert lists[ANN].heads == {}
+    assert place.hub.rooms_of(ANN) == set()
+    assert place.hub.rooms_of(BOB) == {ROOM}
+
+
+async def test_a_list_from_before_a_hole_is_read_again(place: Place) -> None:
+    """A leave may be what the lost hint told."""
+    place.write(ROOM, 3, joined=ANN)
+    place.write(ROOM, 4, joined=BOB)
+    place.connect(BOB, {ROOM: 4})
+    place.open(ANN)
+    read = place.log.all_rooms
+
+    async def slow(user_ids):  # type: ignore[no-untyped-def]
+        place.log.all_rooms = read  # type: ignore[method-assign]
+        lists = await read(user_ids)
+        place.write(ROOM, 5, left=ANN)
+        place.hub.pass_events([place.write(ROOM, 6)])
+        return lists
+
+    place.log.all_rooms = slow  # type: ignore[method-assign]
+    assert (await place.placement.rooms_of([ANN]))[ANN].heads == {}
+    assert place.hub.rooms_of(ANN) == set()
+
+
+async def test_who_leaves_a_room_not_served_here_makes_their_list_old(place: Place) -> None:
+    """The hint came while the list was read; there was no room to take them out of."""
+    place.write(ROOM, 3, joined=ANN)
+    place.open(ANN)
+    read = place.log.all_rooms
+
+    async def slow(user_ids):  # type: ignore[no-untyped-def]
+        place.log.all_rooms = read  # type: ignore[method-assign]
+        lists = await read(user_ids)
+        place.hub.pass_events([place.write(ROOM, 4, left=ANN)])
+        return lists
+
+    place.log.all_rooms = slow  # type: ignore[method-assign]
+    assert (await place.placement.rooms_of([ANN]))[ANN].heads == {}
+
+
+async def test_everybodys_lists_are_read_at_most_every_five_seconds(place: Place) -> None:
+    """A new owner asks five seconds in a row: the first and the last count, heads are compared each time."""
+    place.write(ROOM, 4, joined=ANN)
+    place.connect(ANN, {ROOM: 4})
+    reads: list[float] = []
+    read = place.log.all_rooms
+
+    async def counted(user_ids):  # type: ignore[no-untyped-def]
+        reads.append(place.time.now)
+        return await read(user_ids)
+
+    place.log.all_rooms = counted  # type: ignore[method-assign]
+    began = place.time.now
+    for _ in range(8):
+        if place.time.now - began < 5:
+            place.repair.request([partition_of(ROOM)])
+        await place.repair.repair()
+        place.time.now += 1
+    assert [at - began for at in reads] == [0, 5]
+    assert len(place.behind) == 5
+
+
+async def test_a_doubtful_user_is_read_again_soon(place: Place) -> None:
+    """And a round that fails is repeated when message is back."""
+    place.write(ROOM, 5, joined=ANN)
+    place.connect(ANN, {})
+    place.hub.doubtful.add(ANN)
+    place.log.away = True
+    place.repair.request([])
+    async with running(place.repair.run):
+        await settle()
+        assert place.hub.doubtful == {ANN}
+        place.log.away = False
+        while place.hub.rooms_of(ANN) != {ROOM}:
+            await settle(1)
+    assert place.events() == [5]
+    assert place.hub.doubtful == set()
