@@ -103,6 +103,7 @@ class Link:
             return
         self._refuse([c for c in accepted if c.user_id not in lists], BackendUnavailable("message"))
         for connection in accepted:
+            await self._output.calm()
             if connection.user_id in lists and self._still_open(connection):
                 self._output.opened(self._opened(connection, lists[connection.user_id]))
         await self._compare(lists.values())
@@ -142,7 +143,7 @@ class Link:
         opened = ConnectionOpened(
             connection_id=connection.connection_id,
             user_id=connection.user_id,
-            rooms=rooms.first,
+            rooms=rooms.rooms,
             rooms_truncated=rooms.truncated,
         )
         for room in opened.rooms:

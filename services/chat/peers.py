@@ -25,6 +25,8 @@ USERS_A_CALL = 100
 HEADS_A_CALL = 5000
 RANGES_A_CALL = 100
 LOOKUP_SECONDS = 1.0
+MAX_ROOMS_TOLD = 20_000
+"""Of one user, so that they fit one message on a link; who is in more has the rest without events."""
 
 
 class Client(Protocol[StubT]):
@@ -37,9 +39,9 @@ class Client(Protocol[StubT]):
 
 @dataclass(frozen=True, slots=True)
 class UserRoomList:
-    """All rooms of a user: the first thousand as the edge shows them, and the heads of every one."""
+    """The rooms of a user, the most recently active first, as the edge is told them."""
 
-    first: Sequence[log_pb2.UserRoom]
+    rooms: Sequence[log_pb2.UserRoom]
     truncated: bool
     heads: Mapping[int, int]
     joined: Mapping[int, int]
@@ -127,21 +129,30 @@ class MessagePeer:
         return found
 
     async def _complete(self, page: log_pb2.UserRooms) -> UserRoomList:
-        """A page may be shorter than asked for, when many users share one answer."""
-        rooms = list(page.rooms)
-        while page.truncated and page.rooms:
-            last = page.rooms[-1]
-            request = log_pb2.ListUserRoomsRequest(
-                user_ids=[page.user_id],
-                limit=ROOMS_A_PAGE,
-                before_activity=last.activity,
-                before_room_id=last.room_id,
-            )
-            page = (await self._list(request))[0]
-            rooms.extend(page.rooms)
+        """A page may be shorter than asked for, when many users share one answer.
+
+        A room that becomes active while older pages are read is on none of them: it is on the first by then.
+        """
+        found = {room.room_id: room for room in page.rooms}
+        if page.truncated:
+            while page.truncated and page.rooms and len(found) < MAX_ROOMS_TOLD:
+                page = await self._page(page.user_id, page.rooms[-1])
+                found.update((room.room_id, room) for room in page.rooms)
+            newest = await self._page(page.user_id, log_pb2.UserRoom())
+            found.update((room.room_id, room) for room in newest.rooms)
+        rooms = sorted(found.values(), key=lambda room: (-room.activity, -room.room_id))
         heads = {room.room_id: room.head_sequence for room in rooms}
         joined = {room.room_id: room.joined_sequence for room in rooms}
-        return UserRoomList(rooms[:ROOMS_A_PAGE], len(rooms) > ROOMS_A_PAGE, heads, joined)
+        return UserRoomList(rooms, page.truncated, heads, joined)
+
+    async def _page(self, user_id: int, after: log_pb2.UserRoom) -> log_pb2.UserRooms:
+        request = log_pb2.ListUserRoomsRequest(
+            user_ids=[user_id],
+            limit=ROOMS_A_PAGE,
+            before_activity=after.activity,
+            before_room_id=after.room_id,
+        )
+        return (await self._list(request))[0]
 
     async def _list(self, request: log_pb2.ListUserRoomsRequest) -> Sequence[log_pb2.UserRooms]:
         try:
