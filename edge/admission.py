@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from chassis.errors import Failure, RateLimited
-from edge.config import EdgeLimits
+from edge.config import EdgeLiveSettings
 from edge.peer import Peer
 from edge.protocol.errors import TooManyConnections
 
@@ -36,7 +36,7 @@ class Admission:
     """Decides who may come in and how fast they may talk. `limits` may change while it runs."""
 
     def __init__(
-        self, limits: Callable[[], EdgeLimits], trusted: Collection[str], clock: Callable[[], float]
+        self, limits: Callable[[], EdgeLiveSettings], trusted: Collection[str], clock: Callable[[], float]
     ) -> None:
         self._limits = limits
         self._trusted = frozenset(trusted)

@@ -11,12 +11,13 @@ from polychat.internal.directory.v1.session_directory_service_pb2_grpc import Se
 from polychat.internal.link.v1.link_service_pb2_grpc import LinkServiceStub
 from polychat.internal.log.v1.log_read_service_pb2_grpc import LogReadServiceStub
 
+from chassis import logs
 from chassis.caller import internal_metadata
 from chassis.grpc_server import serve_grpc
 from chassis.run import Process
 from chassis.tokens import TokenVerifier, jwks_from_auth
 from discovery import Discovery, open_discovery
-from edge.config import EdgeLimits, EdgeSettings
+from edge.config import EdgeLiveSettings, EdgeSettings
 from edge.edge import Outside, open_edge
 from edge.gateway import Gateway, RawCalls
 from edge.log_reader import RemoteLogReader
@@ -31,8 +32,9 @@ async def app(settings: EdgeSettings, process: Process[EdgeSettings]) -> AsyncIt
         verifier = TokenVerifier(jwks_from_auth(discovery.client("auth", AuthServiceStub)))
         credential = internal_metadata(settings.internal_credential)
         backends = {name: discovery.client(name, RawCalls) for name in BACKENDS}
-        gateway = Gateway(backends, verifier)
-        limits = discovery.live_settings(EdgeLimits)
+        gateway = Gateway(backends, verifier, settings.internal_credential)
+        live = discovery.live_settings(EdgeLiveSettings)
+        live.subscribe(lambda values: logs.set_level(values.log_level))
         outside = Outside(
             verifier,
             gateway,
@@ -40,7 +42,7 @@ async def app(settings: EdgeSettings, process: Process[EdgeSettings]) -> AsyncIt
             discovery.client("chat", LinkServiceStub),
             discovery.client("auth", SessionDirectoryServiceStub),
             credential,
-            lambda: limits.value,
+            lambda: live.value,
         )
         for name in BACKENDS:
             process.readiness.add(name, partial(_problem, discovery, name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -35,9 +36,10 @@ class EdgeSettings(ProcessSettings):
     slow_bytes: int = Field(64 * 1024, ge=1024, description="past this, typing and receipts are dropped")
 
 
-class EdgeLimits(BaseModel):
-    """Live settings: Consul KV `polychat/edge/<field>`."""
+class EdgeLiveSettings(BaseModel):
+    """Consul KV `polychat/edge/…`, applied without a restart."""
 
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     connections_per_user: int = Field(10, ge=1)
     connections_per_address: int = Field(50, ge=1)
     handshakes_per_address_per_second: float = Field(20.0, gt=0)

@@ -17,7 +17,7 @@ from chassis.telemetry import Metrics
 from chassis.tokens import TokenVerifier
 from edge.admission import Admission
 from edge.checking import SessionChecker
-from edge.config import EdgeLimits, EdgeSettings
+from edge.config import EdgeLiveSettings, EdgeSettings
 from edge.fanout import Fanout
 from edge.gateway import Gateway
 from edge.handshake import Handshakes
@@ -50,7 +50,7 @@ class Outside:
     chat: InstanceClient
     auth: Client[SessionDirectoryServiceStub]
     credential: Metadata
-    limits: Callable[[], EdgeLimits]
+    limits: Callable[[], EdgeLiveSettings]
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,14 @@ so nobody can smuggle an identity in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import grpc.aio
 import msgspec
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
-from chassis.caller import AUTHORIZATION
+from chassis.caller import Metadata, client_metadata, user_metadata
 from chassis.errors import BackendUnavailable, InvalidField, TokenMissing
 from chassis.status import from_rpc_error
 from chassis.tokens import TokenVerifier
@@ -44,28 +45,39 @@ class RawCalls:
         return call
 
 
-class Gateway:
-    """Calls public methods as a user."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who calls, as far as the wire knows: the network address, the token, and the seconds there are."""
 
-    def __init__(self, backends: Mapping[str, Client[RawCalls]], verifier: TokenVerifier) -> None:
+    address: str
+    token: str | None = None
+    timeout: float | None = None
+
+
+class Gateway:
+    """Calls public methods for clients. `credential` lets auth believe where a client is."""
+
+    def __init__(
+        self, backends: Mapping[str, Client[RawCalls]], verifier: TokenVerifier, credential: str
+    ) -> None:
         self._backends = backends
         self._verifier = verifier
+        self._credential = credential
 
-    async def call(
-        self, method: Method, request: bytes, token: str | None, timeout: float | None = None
-    ) -> bytes:
+    async def call(self, method: Method, request: bytes, origin: Origin) -> bytes:
         """The serialized reply.
 
         Raises what the method answers, TokenMissing, TokenInvalid, TokenExpired, BackendUnavailable.
         """
-        metadata: tuple[tuple[str, str], ...] = ()
+        metadata: Metadata = ()
+        if method.backend == "auth":
+            metadata = client_metadata(self._credential, origin.address)
         if method.needs_token:
-            if not token:
+            if not origin.token:
                 raise TokenMissing
-            await self._verifier.verify(token)
-            metadata = ((AUTHORIZATION, f"Bearer {token}"),)
+            metadata += user_metadata(await self._verifier.verify(origin.token))
         call = self._backends[method.backend].stub.unary(method.path)
-        limit = None if timeout is None else max(0.001, min(timeout, MAX_SECONDS))
+        limit = None if origin.timeout is None else max(0.001, min(origin.timeout, MAX_SECONDS))
         try:
             return await call(request, metadata=metadata, timeout=limit)
         except grpc.aio.AioRpcError as error:
@@ -73,11 +85,9 @@ class Gateway:
         except grpc.aio.UsageError as error:
             raise BackendUnavailable(method.backend) from error
 
-    async def call_json(
-        self, method: Method, params: bytes, token: str | None, timeout: float | None = None
-    ) -> bytes:
+    async def call_json(self, method: Method, params: bytes, origin: Origin) -> bytes:
         """The same with canonical protobuf JSON in and out. Raises InvalidField as well."""
-        reply = await self.call(method, request_from_json(method, params), token, timeout)
+        reply = await self.call(method, request_from_json(method, params), origin)
         return reply_to_json(method, reply)
 
 

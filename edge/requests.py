@@ -14,7 +14,7 @@ from polychat.internal.log.v1.record_pb2 import RoomSignal
 from chassis.errors import Failure, TokenExpired, TokenInvalid, Unimplemented
 from chassis.tokens import TokenVerifier
 from edge.failures import failure_from
-from edge.gateway import Gateway, check_binary
+from edge.gateway import Gateway, Origin, check_binary
 from edge.link import Link
 from edge.methods import find
 from edge.metrics import EdgeMetrics
@@ -88,24 +88,25 @@ class Requests:
 
     def _call(self, peer: Peer, request_id: int, body: CallBody) -> None:
         method = find(body.method)
-        token = peer.connection.token
+        origin = Origin(peer.address, peer.connection.token)
 
         async def call() -> None:
             if peer.wire is Wire.JSON:
-                reply = await self._gateway.call_json(method, body.params, token)
+                reply = await self._gateway.call_json(method, body.params, origin)
             else:
                 check_binary(method, body.params)
-                reply = await self._gateway.call(method, body.params, token)
+                reply = await self._gateway.call(method, body.params, origin)
             if request_id:
                 peer.send_result(request_id, reply)
 
         self._start(peer, Kind.CALL, request_id, call)
 
     def _receipt(self, peer: Peer, request_id: int, body: Any) -> None:
-        request, token = body.SerializeToString(), peer.connection.token
+        request = body.SerializeToString()
+        origin = Origin(peer.address, peer.connection.token)
 
         async def advance() -> None:
-            await self._gateway.call(ADVANCE_RECEIPT, request, token)
+            await self._gateway.call(ADVANCE_RECEIPT, request, origin)
             self._ok(peer, request_id)
 
         self._start(peer, Kind.RECEIPT, request_id, advance)

@@ -14,7 +14,7 @@ from chassis.errors import Code, Failure, InvalidField, TokenInvalid
 from chassis.health import Readiness
 from edge.connect import HTTP_STATUS, error_body
 from edge.failures import failure_from
-from edge.gateway import Gateway, check_binary
+from edge.gateway import Gateway, Origin, check_binary
 from edge.http import HttpRequest, HttpResponse
 from edge.methods import Method, find
 from edge.origins import has_token
@@ -85,21 +85,17 @@ class Routes:
             response = _error(UnsupportedMediaType())
             response.status = 415
             return response
-        token, timeout = _bearer(request), _timeout(request)
-        return HttpResponse(
-            200, await self._call(method, kind, request.body, token, timeout), kind, (NO_STORE,)
-        )
+        origin = Origin(request.address, _bearer(request), _timeout(request))
+        return HttpResponse(200, await self._call(method, kind, request.body, origin), kind, (NO_STORE,))
 
-    async def _call(
-        self, method: Method, kind: str, body: bytes, token: str | None, timeout: float | None
-    ) -> bytes:
+    async def _call(self, method: Method, kind: str, body: bytes, origin: Origin) -> bytes:
         if kind == JSON:
-            return await self._gateway.call_json(method, body, token, timeout)
+            return await self._gateway.call_json(method, body, origin)
         check_binary(method, body)
-        return await self._gateway.call(method, body, token, timeout)
+        return await self._gateway.call(method, body, origin)
 
-    async def _jwks(self, _request: HttpRequest) -> HttpResponse:
-        keys = await self._gateway.call_json(GET_JWKS, b"{}", None)
+    async def _jwks(self, request: HttpRequest) -> HttpResponse:
+        keys = await self._gateway.call_json(GET_JWKS, b"{}", Origin(request.address))
         return HttpResponse(200, keys, JSON, (JWKS_CACHE,))
 
     # ---- health -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import grpc.aio
@@ -19,7 +20,7 @@ from chassis.caller import AUTHORIZATION
 from chassis.errors import RemoteFailure
 from chassis.grpc_server import GrpcService
 from chassis.interceptors import Access, bearer
-from edge.gateway import Gateway, check_binary
+from edge.gateway import Gateway, Origin, check_binary
 from edge.methods import METHODS, Method, services
 from edge.peer import Outbox, Peer
 from edge.protocol.codes import CloseCode, status_code_for
@@ -135,7 +136,7 @@ class SessionService:
 
     async def Session(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:  # noqa: N802 — gRPC's name
         """One connection. Ends with the status of its close code."""
-        peer = StreamPeer(self._sessions.new_connection(), self._outbox, self._sessions, context.peer())
+        peer = StreamPeer(self._sessions.new_connection(), self._outbox, self._sessions, _address(context))
         self._sessions.connected(peer)
         reader = asyncio.create_task(peer.read(requests))
         reader.add_done_callback(lambda task: _ended(peer, task))
@@ -190,10 +191,15 @@ def _adder(service: ServiceDescriptor) -> Callable[[Gateway, grpc.aio.Server], N
 def _forward(gateway: Gateway, method: Method) -> Any:
     async def forward(request: bytes, context: Context) -> bytes:
         check_binary(method, request)
-        remaining = context.time_remaining()
-        return await gateway.call(method, request, _token(context), remaining)
+        origin = Origin(_address(context), _token(context), context.time_remaining())
+        return await gateway.call(method, request, origin)
 
     return forward
+
+
+def _address(context: Context) -> str:
+    """The peer's address out of gRPC's `ipv4:host:port` or `ipv6:[host]:port`."""
+    return unquote(context.peer()).partition(":")[2].rpartition(":")[0].strip("[]")
 
 
 def _token(context: Context) -> str | None:

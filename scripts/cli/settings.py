@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from chassis.config import ProcessSettings
 from discovery.agent import ConsulAway, KeyValue, open_agent
-from edge.config import EdgeLimits, EdgeSettings
+from edge.config import EdgeLiveSettings, EdgeSettings
 from scripts.cli.session import UNREACHABLE
 from scripts.stack.commands import DEFAULT_DATA
 from services.auth.config import AuthLiveSettings, AuthSettings
@@ -34,7 +34,7 @@ LIVE: Mapping[str, type[BaseModel]] = {
     "user": UserLiveSettings,
     "chat": ChatLiveSettings,
     "message": MessageLiveSettings,
-    "edge": EdgeLimits,
+    "edge": EdgeLiveSettings,
 }
 PREFIX = "polychat/"
 

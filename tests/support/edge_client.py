@@ -22,7 +22,7 @@ from chassis.health import Readiness
 from chassis.telemetry import Metrics
 from chassis.tokens import TokenVerifier, jwks_from_auth
 from discovery import Instance
-from edge.config import EdgeLimits, EdgeSettings
+from edge.config import EdgeLiveSettings, EdgeSettings
 from edge.edge import Edge, Outside, open_edge
 from edge.gateway import Gateway, RawCalls
 from edge.log_reader import RemoteLogReader
@@ -62,7 +62,7 @@ class Here:
     chat: FakeChat
     edge: Edge
     instances: Instances
-    limits: list[EdgeLimits]
+    limits: list[EdgeLiveSettings]
     metrics: Metrics
     gateway: Gateway
     verifier: TokenVerifier
@@ -101,8 +101,8 @@ async def open_here(**overrides: Any) -> AsyncIterator[Here]:
         instances = Instances()
         instances.present = [instance]
         verifier = TokenVerifier(jwks_from_auth(FixedClient(AuthServiceStub(channel))))
-        gateway = Gateway({name: FixedClient(RawCalls(channel)) for name in BACKENDS}, verifier)
-        limits = [EdgeLimits(frames_per_second=1e6, frames_burst=1e6)]
+        gateway = Gateway({name: FixedClient(RawCalls(channel)) for name in BACKENDS}, verifier, "credential")
+        limits = [EdgeLiveSettings(frames_per_second=1e6, frames_burst=1e6)]
         outside = Outside(
             verifier,
             gateway,

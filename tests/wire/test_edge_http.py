@@ -100,6 +100,14 @@ async def test_identity_headers_from_outside_go_nowhere(web: httpx.AsyncClient, 
     assert here.world.metadata[-1]["authorization"].startswith("Bearer ")
 
 
+async def test_auth_is_told_where_the_client_is(web: httpx.AsyncClient, here: Here) -> None:
+    """Beside our credential, so that auth may believe it; what the client claims about it is dropped."""
+    claimed = {"x-forwarded-for": "10.0.0.1", "x-polychat-client-address": "10.0.0.1"}
+    await web.post(LOGIN, json={"username": "anna", "password": "correct horse"}, headers=claimed)
+    told = here.world.metadata[-1]
+    assert (told["x-polychat-client-address"], told["x-polychat-internal"]) == ("127.0.0.1", "credential")
+
+
 @pytest.mark.parametrize(
     ("path", "status", "reason"),
     [

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from edge.config import EdgeLimits
+from edge.config import EdgeLiveSettings
 from tests.support.edge_client import Client, Here, client, open_here, raw_client, until
 from tests.support.edge_world import token
 
@@ -100,7 +100,7 @@ async def test_a_revocation_whose_hint_was_lost() -> None:
 
 
 async def test_connections_per_user(here: Here) -> None:
-    here.limits[0] = EdgeLimits(connections_per_user=2)
+    here.limits[0] = EdgeLiveSettings(connections_per_user=2)
     async with client(here, 1), client(here, 1):
         async with raw_client(here) as third:
             await third.send(id=1, hello={"accessToken": token(1)})
@@ -115,11 +115,11 @@ async def test_connections_per_user(here: Here) -> None:
 
 async def test_handshakes_and_connections_per_address() -> None:
     async with open_here(trusted_addresses=()) as here:
-        here.limits[0] = EdgeLimits(connections_per_address=2)
+        here.limits[0] = EdgeLiveSettings(connections_per_address=2)
         async with client(here, 1), client(here, 2):
             assert await _status(here) == 429
         await until(lambda: not here.edge.sessions.peers)
-        here.limits[0] = EdgeLimits(handshakes_per_address_per_second=1)
+        here.limits[0] = EdgeLiveSettings(handshakes_per_address_per_second=1)
         statuses = [await _status(here) for _ in range(25)]
         assert 429 in statuses
 
@@ -138,7 +138,7 @@ async def _status(here: Here) -> int:
 
 async def test_frames_over_the_rate(here: Here) -> None:
     """RATE_LIMITED with a time to wait; who goes on regardless is closed with 4103."""
-    here.limits[0] = EdgeLimits(frames_per_second=0.1, frames_burst=3)
+    here.limits[0] = EdgeLiveSettings(frames_per_second=0.1, frames_burst=3)
     async with client(here, 1) as ada:
         replies = [
             await ada.ask(send={"roomId": "7", "requestId": str(uuid.uuid4()), "text": "hi"})
@@ -254,7 +254,7 @@ async def test_memory_of_an_idle_connection(here: Here) -> None:
         return writer
 
     shown = token(1)
-    here.limits[0] = EdgeLimits(connections_per_user=1000)
+    here.limits[0] = EdgeLiveSettings(connections_per_user=1000)
     kept = [await idle() for _ in range(20)]
     tracemalloc.start()
     filters = [tracemalloc.Filter(True, f"*/{part}/*") for part in ("edge", "websockets")]

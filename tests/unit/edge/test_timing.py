@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.admission import Admission, Bucket
-from edge.config import EdgeLimits
+from edge.config import EdgeLiveSettings
 from edge.origins import has_token, origin_allowed
 from edge.pacing import GATHER_LONG_SECONDS, GATHER_SECONDS, Pacer
 from edge.protocol.connection import Connection
@@ -141,7 +141,7 @@ def test_a_bucket_lets_a_burst_through_and_then_the_rate() -> None:
 
 
 def admission(clock: Clock, trusted: tuple[str, ...] = (), **limits: Any) -> Admission:
-    settings = EdgeLimits(**limits)
+    settings = EdgeLiveSettings(**limits)
     return Admission(lambda: settings, trusted, clock)
 
 
