@@ -7,22 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.api import Api
-from tests.support.stack import ROOT, START_SECONDS, Stack, running_stack
+from tests.support.stack import ROOT, START_SECONDS, Stack
 
-pytestmark = pytest.mark.timeout(480)
-
-
-@pytest.fixture(scope="module")
-def own_stack() -> Iterator[Stack]:
-    """A stack that nobody else uses."""
-    with running_stack() as running:
-        yield running
+pytestmark = pytest.mark.timeout(300)
 
 
 def _up(stack: Stack) -> subprocess.CompletedProcess[str]:

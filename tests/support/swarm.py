@@ -13,7 +13,7 @@ from functools import partial
 
 from tests.support.api import Api, Json, User
 from tests.support.eventually import eventually
-from tests.support.history import Stored, check
+from tests.support.history import Kind, Stored, check
 from tests.support.journal import Journal
 from tests.support.stack import Stack
 from tests.support.swarm_client import SwarmClient
@@ -64,6 +64,12 @@ class Swarm:
         with contextlib.suppress(TimeoutError):
             # The checker says it better: whose view ends where.
             await eventually(all_there, seconds=END_SECONDS, what="complete views")
+
+    def unanswered(self) -> list[str]:
+        """Request ids that never got a definite answer."""
+        answered = {r.request_id for r in self.journal.records if r.kind in (Kind.OK, Kind.FAIL)}
+        invoked = [r.request_id for r in self.journal.records if r.kind is Kind.INVOKE]
+        return [request_id for request_id in invoked if request_id not in answered]
 
     async def judge(self) -> list[str]:
         """Every broken promise in a sentence: I1 to I6, and complaints."""

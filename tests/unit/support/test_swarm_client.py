@@ -1,0 +1,182 @@
+"""A swarm's client writes down what it saw as it was, so that the checker finds what a server did wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.support.api import Api, Json, User
+from tests.support.eventually import eventually
+from tests.support.history import Kind, Stored, check
+from tests.support.journal import Journal
+from tests.support.swarm_client import SwarmClient
+from tests.support.transports import Closed, Frame, kind_of
+
+ROOM, USER = 7, 9
+Reply = Callable[[Frame], list[Frame]]
+
+
+class FakeEdge:
+    """A connection whose other end answers each frame by a function of the test."""
+
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+        self._frames: asyncio.Queue[Frame | Closed] = asyncio.Queue()
+
+    async def send(self, frame: Frame) -> None:
+        """A reply may be several frames, or none."""
+        for answer in self._reply(frame):
+            self._frames.put_nowait(answer)
+
+    async def receive(self) -> Frame:
+        """What was pushed next."""
+        frame = await self._frames.get()
+        if isinstance(frame, Closed):
+            raise frame
+        return frame
+
+    async def close(self) -> None:
+        """Ends the reading."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Lost."""
+        self._frames.put_nowait(Closed(0, "cut"))
+
+    def push(self, *sequences: int) -> None:
+        """Shows these events."""
+        for sequence in sequences:
+            self._frames.put_nowait(_event(sequence))
+
+
+class FakeApi(Api):
+    """Has a log to page."""
+
+    def __init__(self, log: list[Json]) -> None:
+        self._log = log
+
+    async def call_again(self, method: str, params: object, user: User | None, seconds: float = 0) -> Json:
+        """ListEvents after the sequence asked for, two at a time."""
+        assert isinstance(params, dict)
+        after = int(params["afterSequence"])
+        return {"events": [event for event in self._log if int(event["sequence"]) > after][:2]}
+
+
+def _event(sequence: int) -> Frame:
+    message = {"message": {"messageId": str(100 + sequence)}}
+    return {"event": {"roomId": str(ROOM), "sequence": str(sequence), "messageCreated": message}}
+
+
+def _log(last: int) -> dict[int, list[Stored]]:
+    return {ROOM: [Stored(n, f"r{n}", 100 + n, 1) for n in range(1, last + 1)]}
+
+
+def _greet(frame: Frame) -> list[Frame]:
+    return [{"id": frame["id"], "welcome": {"rooms": []}}] if kind_of(frame) == "hello" else []
+
+
+@asynccontextmanager
+async def _client(*edges: FakeEdge, log: int = 0) -> AsyncIterator[tuple[SwarmClient, Journal]]:
+    waiting, journal = list(edges), Journal()
+
+    async def open_() -> FakeEdge:
+        return waiting.pop(0) if len(waiting) > 1 else waiting[0]
+
+    api = FakeApi([_event(n)["event"] for n in range(1, log + 1)])
+    client = SwarmClient("c", User(USER, "c", "t", "r"), [ROOM], open_, api, journal, seed=1)
+    running = asyncio.create_task(client.run())
+    try:
+        await client.connected()
+        yield client, journal
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def _seen(client: SwarmClient, sequence: int) -> None:
+    async def there() -> bool:
+        return client.cursors[ROOM] == sequence
+
+    await eventually(there, seconds=5, what=f"event {sequence}")
+
+
+def _promises(journal: Journal, last: int) -> set[str]:
+    return {v.promise for v in check(journal.records, _log(last), {(ROOM, USER): [(1, None)]})}
+
+
+@pytest.mark.parametrize(
+    ("shown", "broken"),
+    [((1, 2, 3), set()), ((1, 3), {"I4"}), ((1, 2, 2, 3), {"I4"}), ((2, 1, 3), {"I4"}), ((1, 2), {"I4"})],
+    ids=["all", "a hole", "twice", "swapped", "the end missing"],
+)
+async def test_what_the_server_shows_is_judged(shown: tuple[int, ...], broken: set[str]) -> None:
+    """The client mends nothing by itself."""
+    edge = FakeEdge(_greet)
+    async with _client(edge) as (client, journal):
+        edge.push(*shown)
+        await _seen(client, shown[-1])
+        assert _promises(journal, 3) == broken
+
+
+async def test_a_gap_is_paged_and_what_comes_meanwhile_waits() -> None:
+    """One view without a hole; only the head that the gap told is fetched."""
+    edge = FakeEdge(_greet)
+    async with _client(edge, log=9) as (client, journal):
+        edge.push(1)
+        gap = {"gap": {"roomId": str(ROOM), "fromSequence": "2", "headSequence": "6"}}
+        edge._frames.put_nowait(gap)
+        edge.push(7, 8)
+        await _seen(client, 8)
+        assert [r.sequence for r in journal.records if r.kind is Kind.RECEIVE] == list(range(1, 9))
+        assert _promises(journal, 8) == set()
+
+
+async def test_a_lost_connection_resumes_and_sends_again() -> None:
+    """The same request id until there is an answer; the next hello has the cursor."""
+    hellos: list[Json] = []
+    sends: list[Json] = []
+
+    def first(frame: Frame) -> list[Frame]:
+        if kind_of(frame) == "send":
+            sends.append(frame["send"])
+            old.abort()
+        return _greet(frame)
+
+    def second(frame: Frame) -> list[Frame]:
+        if kind_of(frame) == "hello":
+            hellos.append(frame["hello"])
+        if kind_of(frame) != "send":
+            return _greet(frame)
+        sends.append(frame["send"])
+        stopping.set()
+        return [{"id": frame["id"], "sent": {"sequence": "2", "messageId": "102", "duplicate": True}}]
+
+    old, new, stopping = FakeEdge(first), FakeEdge(second), asyncio.Event()
+    async with _client(old, new) as (client, journal):
+        old.push(1)
+        await _seen(client, 1)
+        await client.send_until(stopping, ROOM)
+        assert [send["requestId"] for send in sends] == [sends[0]["requestId"]] * 2
+        assert hellos[0]["rooms"] == [{"roomId": str(ROOM), "sequence": "1"}]
+        assert [r.kind for r in journal.records if r.request_id] == [Kind.INVOKE, Kind.OK]
+        assert journal.complaints == []
+
+
+async def test_a_refusal_is_a_complaint_and_ends_the_message() -> None:
+    """A swarm sends nothing that may be refused."""
+    stopping = asyncio.Event()
+
+    def refuse(frame: Frame) -> list[Frame]:
+        if kind_of(frame) != "send":
+            return _greet(frame)
+        stopping.set()
+        error = {"code": "PERMISSION_DENIED", "reason": "NOT_A_MEMBER", "retryable": False, "metadata": {}}
+        return [{"id": frame["id"], "error": error}]
+
+    async with _client(FakeEdge(refuse)) as (client, journal):
+        await client.send_until(stopping, ROOM)
+        assert [r.kind for r in journal.records if r.request_id] == [Kind.INVOKE, Kind.FAIL]
+        assert "NOT_A_MEMBER" in journal.complaints[0]
