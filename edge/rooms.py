@@ -166,4 +166,5 @@ def _state(entry: UserRoom, head: int) -> RoomState:
         head_sequence=head,
         read_sequence=entry.read_sequence,
         unread_count=entry.unread_count,
+        joined_sequence=entry.joined_sequence,
     )

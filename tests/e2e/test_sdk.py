@@ -108,6 +108,16 @@ async def test_a_room_joined_later_begins_with_the_joining(chats: tuple[Chat, Ch
     assert seen[1].message_created.message.text == "after"
 
 
+async def test_a_room_joined_while_away_is_told_from_its_beginning(chats: tuple[Chat, Chat]) -> None:
+    """Opened and talked in while the other was cut off: after the resume nothing of it is missing."""
+    anna, bert = chats
+    await cut(bert)
+    room = await anna.open_direct_room(bert.user.user_id)
+    for text in ("one", "two"):
+        await anna.send(room.room_id, text)
+    assert await texts(bert, room.room_id, 2) == ["one", "two"]
+
+
 async def test_refusals_come_with_their_reason(stack: Stack, chats: tuple[Chat, Chat]) -> None:
     """A send that is not allowed, a name that is taken, a password that is wrong."""
     anna, bert = chats

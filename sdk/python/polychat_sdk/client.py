@@ -91,6 +91,8 @@ class Chat:
         self._events: asyncio.Queue[room_event_pb2.RoomEvent | None] = asyncio.Queue(EVENT_QUEUE)
         self._sending: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._filling: dict[int, asyncio.Task[None]] = {}
+        self._welcomed = False
+        """Rooms that are new in a later welcome were joined while we were away."""
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Chat:
@@ -255,7 +257,10 @@ class Chat:
         body = frame.WhichOneof("body")
         if body == "welcome":
             for room in frame.welcome.rooms:
-                self.log.begin(room.room_id, room.head_sequence)
+                joined = room.joined_sequence if self._welcomed else 0
+                if self.log.begin(room.room_id, room.head_sequence, joined) is Verdict.FETCH:
+                    self._fill(room.room_id)
+            self._welcomed = True
         elif body == "event":
             verdict = self.log.judge(frame.event.room_id, frame.event.sequence)
             if verdict is Verdict.APPLY:

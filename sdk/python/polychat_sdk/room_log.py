@@ -28,9 +28,19 @@ class RoomLog:
         """Room → last sequence applied: what `hello` says after a lost connection."""
         return dict(self._cursors)
 
-    def begin(self, room_id: int, head: int) -> None:
-        """A room of `welcome` that was not known yet begins at its head."""
-        self._cursors.setdefault(room_id, head)
+    def begin(self, room_id: int, head: int, joined_sequence: int = 0) -> Verdict:
+        """A room of `welcome` that was not known yet begins at its head.
+
+        With `joined_sequence` it was joined while this client was away, and begins with the joining.
+        """
+        if room_id in self._cursors:
+            return Verdict.IGNORE
+        if joined_sequence == 0:
+            self._cursors[room_id] = head
+            return Verdict.APPLY
+        self._cursors[room_id] = joined_sequence - 1
+        self._wanted[room_id] = head
+        return Verdict.FETCH
 
     def judge(self, room_id: int, sequence: int) -> Verdict:
         """What to do with a live or replayed event; APPLY moves the cursor."""

@@ -25,6 +25,16 @@ def test_a_room_joined_later_begins_with_its_first_event() -> None:
     assert log.judge(ROOM, 90) is Verdict.APPLY
 
 
+def test_a_room_joined_while_away_begins_with_the_joining() -> None:
+    """A later welcome names a room that was not known: everything since the joining is to be fetched."""
+    log = RoomLog()
+    assert log.begin(ROOM, 9, joined_sequence=5) is Verdict.FETCH
+    assert log.begin(ROOM, 9, joined_sequence=5) is Verdict.IGNORE
+    assert log.paged(ROOM, range(5, 10)) == [5, 6, 7, 8, 9]
+    assert log.filled(ROOM, last_page=True, asked=9)
+    assert log.judge(ROOM, 10) is Verdict.APPLY
+
+
 def test_a_hole_is_fetched_and_live_events_wait_for_it() -> None:
     """Nothing after the hole is applied before the hole is filled."""
     log = RoomLog()

@@ -238,6 +238,7 @@ class RoomState(_message.Message):
     HEAD_SEQUENCE_FIELD_NUMBER: _builtins.int
     READ_SEQUENCE_FIELD_NUMBER: _builtins.int
     UNREAD_COUNT_FIELD_NUMBER: _builtins.int
+    JOINED_SEQUENCE_FIELD_NUMBER: _builtins.int
     room_id: _builtins.int
     """The room."""
     head_sequence: _builtins.int
@@ -246,6 +247,8 @@ class RoomState(_message.Message):
     """The user has read up to and including this sequence."""
     unread_count: _builtins.int
     """Messages after read_sequence."""
+    joined_sequence: _builtins.int
+    """The first sequence of the user's present membership: where a client begins that did not know the room."""
     def __init__(
         self,
         *,
@@ -253,19 +256,24 @@ class RoomState(_message.Message):
         head_sequence: _builtins.int | None = ...,
         read_sequence: _builtins.int | None = ...,
         unread_count: _builtins.int | None = ...,
+        joined_sequence: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_head_sequence", b"_head_sequence", "_read_sequence", b"_read_sequence", "_unread_count", b"_unread_count", "head_sequence", b"head_sequence", "read_sequence", b"read_sequence", "unread_count", b"unread_count"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_head_sequence", b"_head_sequence", "_joined_sequence", b"_joined_sequence", "_read_sequence", b"_read_sequence", "_unread_count", b"_unread_count", "head_sequence", b"head_sequence", "joined_sequence", b"joined_sequence", "read_sequence", b"read_sequence", "unread_count", b"unread_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_head_sequence", b"_head_sequence", "_read_sequence", b"_read_sequence", "_unread_count", b"_unread_count", "head_sequence", b"head_sequence", "read_sequence", b"read_sequence", "room_id", b"room_id", "unread_count", b"unread_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_head_sequence", b"_head_sequence", "_joined_sequence", b"_joined_sequence", "_read_sequence", b"_read_sequence", "_unread_count", b"_unread_count", "head_sequence", b"head_sequence", "joined_sequence", b"joined_sequence", "read_sequence", b"read_sequence", "room_id", b"room_id", "unread_count", b"unread_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__head_sequence: _TypeAlias = _typing.Literal["head_sequence"]  # noqa: Y015
     _WhichOneofArgType__head_sequence: _TypeAlias = _typing.Literal["_head_sequence", b"_head_sequence"]  # noqa: Y015
+    _WhichOneofReturnType__joined_sequence: _TypeAlias = _typing.Literal["joined_sequence"]  # noqa: Y015
+    _WhichOneofArgType__joined_sequence: _TypeAlias = _typing.Literal["_joined_sequence", b"_joined_sequence"]  # noqa: Y015
     _WhichOneofReturnType__read_sequence: _TypeAlias = _typing.Literal["read_sequence"]  # noqa: Y015
     _WhichOneofArgType__read_sequence: _TypeAlias = _typing.Literal["_read_sequence", b"_read_sequence"]  # noqa: Y015
     _WhichOneofReturnType__unread_count: _TypeAlias = _typing.Literal["unread_count"]  # noqa: Y015
     _WhichOneofArgType__unread_count: _TypeAlias = _typing.Literal["_unread_count", b"_unread_count"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__head_sequence) -> _WhichOneofReturnType__head_sequence | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__joined_sequence) -> _WhichOneofReturnType__joined_sequence | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__read_sequence) -> _WhichOneofReturnType__read_sequence | None: ...
     @_typing.overload
