@@ -16,6 +16,7 @@ class Door:
         self._open = True
         self._answers = asyncio.Event()
         self._answers.set()
+        self._word = b""
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
 
@@ -25,8 +26,9 @@ class Door:
         for writer in self._writers:
             writer.transport.abort()
 
-    def mute(self) -> None:
-        """Requests still arrive, answers are held back."""
+    def mute(self, word: bytes = b"") -> None:
+        """Requests still arrive, answers are held back, from the first on that has the word in it."""
+        self._word = word
         self._answers.clear()
 
     def open(self) -> None:
@@ -57,7 +59,7 @@ class Door:
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, gate: asyncio.Event | None
     ) -> None:
         while data := await source.read(65_536):
-            if gate is not None:
+            if gate is not None and self._word in data:
                 await gate.wait()
             sink.write(data)
             await sink.drain()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,8 @@ class Watched(Shapes):
     def __init__(self) -> None:
         self.began = asyncio.Event()
         self.cut = asyncio.Event()
-        self.closed: asyncio.Queue[int] = asyncio.Queue()
+        self.closed: asyncio.Queue[tuple[int, float]] = asyncio.Queue()
+        self.counted: Callable[[], float] = lambda: 0
 
     async def act(self, text: str) -> Any:
         if text == "flood":
@@ -66,7 +67,7 @@ class Watched(Shapes):
             while True:
                 yield await self.act(request.text)
         finally:
-            self.closed.put_nowait(current_caller().user_id)
+            self.closed.put_nowait((current_caller().user_id, self.counted()))
 
 
 def handled(process: Process[ProcessSettings], shape: str, code: str) -> float:
@@ -153,8 +154,9 @@ async def test_a_slow_handler_is_cut_at_the_callers_deadline(process: Process[Pr
 async def test_a_stream_given_up_is_closed_as_its_caller(
     process: Process[ProcessSettings], text: str
 ) -> None:
-    """At work or held up by a full window: `finally` runs at once, knows who called, and it counts."""
+    """At work or held up by a full window: `finally` runs inside of the call and knows who made it."""
     watched = Watched()
+    watched.counted = lambda: handled(process, "UnaryStream", "CANCELLED")
     async with serving(process, Access.USER, watched) as channel:
         method = channel.unary_stream(
             f"/{SERVICE}/UnaryStream",
@@ -166,10 +168,10 @@ async def test_a_stream_given_up_is_closed_as_its_caller(
         if text == "wait":
             await asyncio.wait_for(watched.began.wait(), 5)
         call.cancel()
-        assert await asyncio.wait_for(watched.closed.get(), 5) == 7
+        assert await asyncio.wait_for(watched.closed.get(), 5) == (7, 0)
 
         async def counted() -> bool:
-            return handled(process, "UnaryStream", "CANCELLED") == 1
+            return watched.counted() == 1
 
         await eventually(counted, what="a cancelled call")
 

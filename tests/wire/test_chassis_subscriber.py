@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from chassis.redis import Publisher, Subscriber, open_redis
+from tests.support.door import door_to
 from tests.support.eventually import eventually
 
 PREFIX = "test:subscriber:"
@@ -70,6 +71,21 @@ async def test_connected_means_subscribed(redis_url: str) -> None:
     names = [f"{PREFIX}{number}" for number in range(1200)]
     async with running(redis_url, *names), open_redis(redis_url) as client:
         assert len(await client.pubsub_channels(PREFIX + "*")) == 1200
+
+
+async def test_a_sent_subscription_is_not_one_in_force(redis_url: str) -> None:
+    """Nobody is told of a connection before the server has confirmed its channels."""
+    async with door_to(redis_url) as (door, through):
+        door.mute(b"subscribe")
+        heard = Heard(through)
+        heard.subscriber.subscribe([PREFIX + "a"])
+        task = asyncio.create_task(heard.subscriber.run())
+        await linked(redis_url, 1)
+        assert heard.connections.empty()
+        door.open()
+        await heard.connected()
+        task.cancel()
+        await asyncio.wait([task])
 
 
 async def test_no_connection_is_left_behind(redis_url: str) -> None:
