@@ -77,7 +77,7 @@ Listen = Callable[[Collection[int], bool], None]
 
 class Hub:
     """Edges, connected users and the rooms they are in. `doubtful` collects users whose rooms must be read
-    again, because an event about them came out of order."""
+    again, because an event about them came out of order; `uncompared` rooms whose heads could not be read."""
 
     def __init__(self, listen: Listen) -> None:
         self._listen = listen
@@ -85,6 +85,7 @@ class Hub:
         self._rooms: dict[int, _Room] = {}
         self._users: dict[int, _User] = {}
         self.doubtful: set[int] = set()
+        self.uncompared: set[int] = set()
 
     @property
     def edges(self) -> Collection[Edge]:

@@ -110,11 +110,11 @@ class Link:
 
     async def _compare(self, lists: Iterable[UserRoomList]) -> None:
         """Finds what was committed between the lists and now, when the rooms are listened to."""
+        room_ids = {room_id for rooms in lists for room_id in rooms.heads}
         try:
-            await self._parts.placement.compare({room_id for rooms in lists for room_id in rooms.heads})
+            await self._parts.placement.compare(room_ids)
         except Failure:
-            # Heads that move are published every second, so a difference shows itself without this look.
-            return
+            self._parts.hub.uncompared |= room_ids  # repair does it when message is back
 
     async def _accept(self, opening: OpenConnection) -> Connection | None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import Awaitable, Callable, Iterable
 
 from chassis import logs
@@ -16,6 +17,8 @@ from services.chat.ports import Clock
 RETRY_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 """How often it is looked for users whose lists are in doubt or were asked for too early."""
+USERS_AT_ONCE = 100
+"""Whose lists are in memory together, and for how many of them a room that is behind has to wait."""
 LISTS_SECONDS = 5.0
 """At least, between two readings of everybody's lists: a new owner asks for comparing several times."""
 
@@ -65,26 +68,35 @@ class Repair:
                 await self._sleep(RETRY_SECONDS)
 
     async def repair(self) -> None:
-        """One round of what is due. Raises a Failure; what was asked for is then still asked for."""
+        """One round of what is due: all rooms to compare, and the lists of some users.
+
+        Raises a Failure; what was asked for is then still asked for.
+        """
         await self._compare()
         if self._lists_due and self._clock() >= self._lists_after:
             self._lists_due = False
             self._hub.doubtful.update(self._hub.users)
             self._lists_after = self._clock() + LISTS_SECONDS
-        doubtful, self._hub.doubtful = self._hub.doubtful, set()
+        users = set(itertools.islice(self._hub.doubtful, USERS_AT_ONCE))
+        self._hub.doubtful -= users
+        if self._hub.doubtful:
+            self._wake.set()
         try:
-            await self._placement.read_again(doubtful & set(self._hub.users))
+            await self._placement.read_again([user for user in users if user in self._hub.users])
         except Failure:
-            self._hub.doubtful |= doubtful
+            self._hub.doubtful |= users
             raise
 
     async def _compare(self) -> None:
         partitions, self._partitions = self._partitions, set()
-        rooms = [room_id for room_id in self._hub.rooms if partition_of(room_id) in partitions]
+        rooms, self._hub.uncompared = self._hub.uncompared, set()
+        if partitions:
+            rooms.update(room_id for room_id in self._hub.rooms if partition_of(room_id) in partitions)
         try:
             behind = await self._placement.compare(rooms)
         except Failure:
             self._partitions |= partitions
+            self._hub.uncompared |= rooms & set(self._hub.rooms)
             raise
         if partitions:
             self._on_compare(behind)

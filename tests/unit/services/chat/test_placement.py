@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from chassis.errors import BackendUnavailable
 from chassis.kafka import partition_of
+from services.chat.repair import USERS_AT_ONCE
 from tests.support.chat_place import Place
 from tests.support.chat_world import running, settle
 
@@ -130,3 +132,40 @@ async def test_a_doubtful_user_is_read_again_soon(place: Place) -> None:
             await settle(1)
     assert place.events() == [5]
     assert place.hub.doubtful == set()
+
+
+async def test_rooms_that_could_not_be_compared_are_compared_later(place: Place) -> None:
+    """Until message answers; a room that nobody is in any more is not asked for."""
+    place.write(ROOM, 4, joined=ANN)
+    place.connect(ANN, {ROOM: 4})
+    place.write(ROOM, 6)
+    place.hub.uncompared |= {ROOM, 99}
+    place.log.away = True
+    with pytest.raises(BackendUnavailable):
+        await place.repair.repair()
+    place.log.away = False
+    await place.repair.repair()
+    assert place.heads() == [(ROOM, 6)]
+    assert place.hub.uncompared == set()
+
+
+async def test_lists_are_read_for_some_users_at_a_time(place: Place) -> None:
+    """However many are connected; between two parts rooms are compared."""
+    users = range(1, 2 * USERS_AT_ONCE + 2)
+    for user_id in users:
+        place.write(ROOM, user_id, joined=user_id)
+        place.connect(user_id, {})
+    parts: list[int] = []
+    read = place.log.all_rooms
+
+    async def counted(user_ids):  # type: ignore[no-untyped-def]
+        parts.append(len(user_ids))
+        return await read(user_ids)
+
+    place.log.all_rooms = counted  # type: ignore[method-assign]
+    place.repair.request([])
+    async with running(place.repair.run):
+        while place.hub.rooms_of(1) == set() or len(parts) < 3:
+            await settle(1)
+    assert sorted(parts) == [1, USERS_AT_ONCE, USERS_AT_ONCE]
+    assert all(place.hub.rooms_of(user_id) == {ROOM} for user_id in users)
