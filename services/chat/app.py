@@ -115,13 +115,7 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     store = PostgresRoomStore(pool)
     pending = Pending(_clock, first=time.time_ns())
     members = MemberCache(store.memberships, _clock)
-    log = KafkaRoomLog(
-        KafkaProducers(settings.kafka_bootstrap, settings.instance),
-        topic=settings.room_log_topic,
-        reply_to=settings.instance,
-        pace_seconds=settings.produce_pace_ms / 1000,
-        on_replaced=measures.replaced.inc,
-    )
+    log = _room_log(settings, measures)
     relay = OutboxRelay(PostgresOutbox(pool), log.append_all, on_depth=measures.outbox.set)
     new_id = _ids(backings.lease)
     sending = Sending(
@@ -170,6 +164,16 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     sweeper = Sweeper(pending, messages)
     loops = (log.run, relay.run, members.run, sweeper.run, repair.run, subscriber.run, typing.run)
     return Chat(apis, hub, pending, log, verifier, loops)
+
+
+def _room_log(settings: ChatSettings, measures: Measures) -> KafkaRoomLog:
+    return KafkaRoomLog(
+        KafkaProducers(settings.kafka_bootstrap, settings.instance),
+        topic=settings.room_log_topic,
+        reply_to=settings.instance,
+        pace_seconds=settings.produce_pace_ms / 1000,
+        on_replaced=measures.replaced.inc,
+    )
 
 
 def _say_when_ready(process: Process[ChatSettings], backings: Backings, chat: Chat) -> None:
