@@ -162,6 +162,6 @@ async def signed_in(
 
 
 Connect = Callable[..., Awaitable[Peer]]
-"""connect(user, wire="json", cursors={}) → a Peer that has its welcome; the fixture closes it after the test."""
+"""connect(user, wire="json", cursors={}) → a Peer that has its welcome; it is closed after the test."""
 OpenTransport = Callable[[str], Awaitable[Transport]]
 """open_transport("json" | "binary" | "session") → a connection that has not said hello."""
