@@ -65,10 +65,16 @@ class OutboxRelay:
                 log.warning("outbox_sweep_failed", reason=failure.reason, message=failure.message)
 
     async def sweep(self) -> None:
-        """Drains the rooms whose rows are older than a second. Raises BackendUnavailable."""
+        """Drains the rooms whose rows are older than a second; one in trouble does not hold up the others.
+
+        Raises BackendUnavailable.
+        """
         self._on_depth(await self._outbox.depth())
-        for room_id in await self._outbox.stale_rooms(STALE_SECONDS, SWEEP_ROOMS):
-            await self.drain(room_id)
+        rooms = await self._outbox.stale_rooms(STALE_SECONDS, SWEEP_ROOMS)
+        ends = await asyncio.gather(*map(self.drain, rooms), return_exceptions=True)
+        for error in ends:
+            if error is not None:
+                raise error
 
     async def _run(self, room_id: int) -> None:
         lock = self._running[room_id]
