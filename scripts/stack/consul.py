@@ -7,6 +7,7 @@ import json
 import os
 import urllib.request
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from typing import ClassVar
 
@@ -80,7 +81,7 @@ def http_get(url: str) -> None:
     try:
         with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as answer:  # noqa: S310 (always http on loopback or what the person named)
             status = answer.status
-    except OSError as error:
-        raise NotReadyError(f"{url}: {error}") from error
+    except (OSError, HTTPException) as error:
+        raise NotReadyError(f"{url}: {error!r}") from error
     if status != HTTPStatus.OK:
         raise NotReadyError(f"{url} answered {status}")

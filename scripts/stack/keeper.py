@@ -32,7 +32,7 @@ def delay_before(attempt: int) -> float:
 
 
 class DiedError(Exception):
-    """The part's process ended although nobody asked it to; the text says how."""
+    """The part's process ended before anybody wanted it to stop; the text says how."""
 
 
 class Keeper:
@@ -104,12 +104,22 @@ class Keeper:
                 self._board.say(f"{self.part.name} {reason}; restarting it in {delay:.1f} s.")
                 await asyncio.sleep(delay)
                 try:
-                    await self._start()
+                    await self._start_again()
                 except DiedError as error:
                     reason = str(error)
                 else:
                     break
             self._show_ready()
+
+    async def _start_again(self) -> None:
+        """Start it; raise DiedError when it ended, or was ended because it did not get ready in time."""
+        try:
+            async with asyncio.timeout(self.part.start_seconds):
+                await self._start()
+        except TimeoutError:
+            await self._end()
+            seconds = f"{self.part.start_seconds:g} s"
+            raise DiedError(f"was not ready in {seconds}: {self._last_reason}") from None
 
     def _show_ready(self) -> None:
         self._ready_at = time.monotonic()

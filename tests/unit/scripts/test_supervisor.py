@@ -67,7 +67,7 @@ class Watcher:
     def say(self, line: str) -> None:
         self.said.append(line)
 
-    async def until(self, wanted: Callable[[PartStatus], bool]) -> PartStatus:
+    async def until(self, wanted: Callable[[PartStatus], object]) -> PartStatus:
         async with asyncio.timeout(SECONDS):
             while True:
                 for row in self.history:
@@ -163,6 +163,26 @@ async def test_a_part_that_dies_at_its_restart_is_tried_again(layout: Layout, tm
         part.sick = False
         flag.unlink()
         await stack.view.until(lambda r: r.state == "ready" and r.restarts >= 3)
+
+
+async def test_a_restart_that_does_not_get_ready_is_ended_and_tried_again(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs and answers nothing: no process that hangs is waited for without an end."""
+    part = Tiny("db")
+    async with running(layout, part) as stack:
+        pid = pids.alive(layout.run, "db")
+        assert pid is not None
+        monkeypatch.setattr(Tiny, "start_seconds", 0.2)
+        part.sick = True
+        os.kill(pid, signal.SIGKILL)
+        hung = await stack.view.until(lambda r: r.state == "starting" and r.restarts == 1 and r.pid)
+        await stack.view.until(lambda r: r.state == "restarting" and r.restarts >= 2)
+        assert pids.alive(layout.run, "db") != hung.pid
+        assert any("db was not ready in 0.2 s: it is sick" in line for line in stack.view.said)
+        part.sick = False
+        back = await stack.view.until(lambda r: r.state == "ready" and r.restarts >= 2)
+        assert back.pid not in (pid, hung.pid)
 
 
 async def test_a_part_that_never_starts_fails_the_stack(
