@@ -77,6 +77,11 @@ class MessagePeer:
         rooms = (await self._list(request))[0].rooms
         return {room.room_id: activity_of(room) for room in rooms}
 
+    async def members_among(self, room_id: int, user_ids: Sequence[int]) -> set[int]:
+        """See ports.Messages."""
+        request = log_pb2.ListUserRoomsRequest(user_ids=user_ids, limit=1, room_ids=[room_id])
+        return {rooms.user_id for rooms in await self._list(request) if rooms.rooms}
+
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
         """See ports.Messages."""
         found: dict[int, int] = {}

@@ -206,6 +206,9 @@ class Messages(Protocol):
     async def my_rooms(self, user_id: int, room_ids: Sequence[int]) -> dict[int, RoomActivity]:
         """Those of the rooms that the user is a member of by the log."""
 
+    async def members_among(self, room_id: int, user_ids: Sequence[int]) -> set[int]:
+        """Those of the users that are members of the room by the log."""
+
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
         """Last sequences of the rooms that have a log."""
 

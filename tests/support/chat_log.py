@@ -78,6 +78,12 @@ class MemoryLog:
         self._check()
         return {a.room_id: a for a in self._of(user_id) if a.room_id in room_ids}
 
+    async def members_among(self, room_id: int, user_ids: Sequence[int]) -> set[int]:
+        """See ports.Messages."""
+        self._check()
+        room = self.rooms.get(room_id)
+        return set() if room is None else room.members.keys() & set(user_ids)
+
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
         """See ports.Messages."""
         self._check()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from chassis.errors import Failure, OutcomeUnknown
 from services.chat.errors import rejection
@@ -39,11 +39,18 @@ class Changes:
         self.origin = Origin(instance, pending.next_correlation, new_request_key)
         """For the store: who writes."""
 
-    async def settle(self, changed: Changed) -> None:
-        """Returns when every event of the change is committed.
+    async def see_through(self, changed: Changed, user_ids: Sequence[int], *, members: bool) -> None:
+        """Returns when every event of the change is committed. A repeat has none: its first call may not be
+        through yet, so it returns when the log shows these users in the room, or out of it.
 
         Raises OutcomeUnknown after 5 s: the change stands and its events follow.
         """
+        if changed.entries:
+            await self._settle(changed)
+        else:
+            await self._wait_until_shown(changed.room.room_id, user_ids, members)
+
+    async def _settle(self, changed: Changed) -> None:
         loop = asyncio.get_running_loop()
         outcomes: list[asyncio.Future[Outcome | Failure]] = []
         for row in changed.entries:
@@ -60,25 +67,22 @@ class Changes:
         finally:
             moving.cancel()  # the relay's own run goes on
 
-    async def wait_until_member(self, room_id: int, user_id: int) -> None:
-        """For a repeat, whose first call may not be through yet: returns when the log shows the user in.
-
-        Raises OutcomeUnknown after 5 s.
-        """
+    async def _wait_until_shown(self, room_id: int, user_ids: Sequence[int], members: bool) -> None:
         until = self._clock() + GIVE_UP_SECONDS
         await self._move(room_id)
         pause, longest = POLL_SECONDS
-        while not await self._shown(room_id, user_id):
+        expected = set(user_ids) if members else set()
+        while await self._members_among(room_id, user_ids) != expected:
             if self._clock() >= until:
                 raise OutcomeUnknown
             await self._sleep(pause)
             pause = min(2 * pause, longest)
 
-    async def _shown(self, room_id: int, user_id: int) -> bool:
+    async def _members_among(self, room_id: int, user_ids: Sequence[int]) -> set[int] | None:
         try:
-            return room_id in await self._messages.my_rooms(user_id, [room_id])
+            return await self._messages.members_among(room_id, user_ids)
         except Failure:
-            return False  # message is away: the change stands all the same, and may show itself in time
+            return None  # message is away: the change stands all the same, and may show itself in time
 
     async def _move(self, room_id: int) -> None:
         try:

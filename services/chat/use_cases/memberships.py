@@ -38,10 +38,7 @@ class Memberships:
             return domain.join(room, crowd, room_id, user_id, now)
 
         changed = await self._store.change(room_id, [user_id], decide, self._changes.origin)
-        if changed.entries:
-            await self._changes.settle(changed)
-        else:
-            await self._changes.wait_until_member(room_id, user_id)
+        await self._changes.see_through(changed, [user_id], members=True)
         return changed.memberships[user_id]
 
     async def leave(self, user_id: int, room_id: int) -> None:
@@ -50,7 +47,8 @@ class Memberships:
         def decide(room: Room | None, crowd: Crowd) -> list[Change]:
             return domain.leave(room, crowd, room_id, user_id)
 
-        await self._changes.settle(await self._store.change(room_id, [user_id], decide, self._changes.origin))
+        changed = await self._store.change(room_id, [user_id], decide, self._changes.origin)
+        await self._changes.see_through(changed, [user_id], members=False)
 
     async def add(self, caller: Caller, room_id: int, user_ids: Sequence[int]) -> list[Membership]:
         """Brings users in, all or none, in the order asked.
@@ -68,7 +66,7 @@ class Memberships:
 
         asked = [caller.user_id, *wanted]
         changed = await self._store.change(room_id, asked, decide, self._changes.origin)
-        await self._changes.settle(changed)
+        await self._changes.see_through(changed, wanted, members=True)
         return [changed.memberships[user_id] for user_id in wanted]
 
     async def remove(self, user_id: int, room_id: int, target_user_id: int) -> None:
@@ -81,7 +79,8 @@ class Memberships:
             return domain.remove_member(room, crowd, room_id, user_id, target_user_id)
 
         asked = [user_id, target_user_id]
-        await self._changes.settle(await self._store.change(room_id, asked, decide, self._changes.origin))
+        changed = await self._store.change(room_id, asked, decide, self._changes.origin)
+        await self._changes.see_through(changed, [target_user_id], members=False)
 
     async def list(self, user_id: int, room_id: int, limit: int, after_join_number: int) -> Page:
         """Who is in the room, in the order they came. Raises NotAMember."""

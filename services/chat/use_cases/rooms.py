@@ -114,8 +114,7 @@ class Rooms:
         return Page(listed, (rooms[-1].room_id,) if more else None)
 
     async def _through(self, changed: Changed, user_id: int) -> Room:
-        if changed.entries:
-            await self._changes.settle(changed)
-        elif (mine := changed.memberships.get(user_id)) is not None and mine.joined:
-            await self._changes.wait_until_member(changed.room.room_id, user_id)
+        mine = changed.memberships.get(user_id)
+        if mine is not None and mine.joined:  # who has left since is not waited for
+            await self._changes.see_through(changed, [user_id], members=True)
         return changed.room

@@ -160,6 +160,30 @@ async def test_leaving_and_removing_reach_the_log() -> None:
     assert world.kinds(room_id) == ["member_joined"] * 3 + ["member_left"] * 3
 
 
+@pytest.mark.parametrize("method", ["AddMembers", "RemoveMember", "LeaveRoom"])
+async def test_a_repeated_change_of_members_waits_until_the_first_is_through(method: str) -> None:
+    """Done in chat's tables is not done: the log decides who may send and who hears."""
+    world = World()
+    room_id = await make(world)
+    if method != "AddMembers":
+        await world.memberships.add(caller(OWNER), room_id, [MEMBER])
+    changes: dict[str, Callable[[], Awaitable[object]]] = {
+        "AddMembers": lambda: world.memberships.add(caller(OWNER), room_id, [MEMBER]),
+        "RemoveMember": lambda: world.memberships.remove(OWNER, room_id, MEMBER),
+        "LeaveRoom": lambda: world.memberships.leave(MEMBER, room_id),
+    }
+    world.log.hold = True
+    first = asyncio.ensure_future(changes[method]())
+    await settle()
+    second = asyncio.ensure_future(changes[method]())
+    await settle()
+    assert not second.done()
+    world.log.release()
+    await first
+    await second
+    assert len(world.kinds(room_id)) == (2 if method == "AddMembers" else 3)
+
+
 async def test_my_rooms_come_by_activity_page_by_page() -> None:
     """Each once, the most recently active first."""
     world = World()
