@@ -1,13 +1,15 @@
 """Access tokens checked (RFC 8725, RFC 9068): ES256 only, every claim required, keys from auth's JWKS.
 
 A verifier keeps the last good key set whatever happens to auth, asks again at most every 30 s for a
-key id it does not know, and remembers tokens it has verified until they expire.
+key id it does not know, renews keys that are 5 minutes old behind its callers, and remembers tokens it has
+verified until they expire or their key is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import math
@@ -33,6 +35,9 @@ TYPE = "at+jwt"
 ISSUER = AUDIENCE = "polychat"
 LEEWAY_SECONDS = 30
 REFETCH_SECONDS = 30.0
+"""Auth is asked for its keys at most this often, as long as there are any."""
+KEYS_SECONDS = 300.0
+"""Keys older than this are renewed: so long a key that auth took away may still be trusted."""
 MAX_TOKEN_BYTES = 2048
 REQUIRED = ["iss", "aud", "sub", "sid", "jti", "iat", "nbf", "exp", "ver"]
 _HEADER = {"alg", "kid", "typ"}
@@ -80,28 +85,33 @@ class TokenVerifier:
         self._audience = audience
         self._clock = clock
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched_at = -math.inf
+        self._asked_at = self._fetched_at = -math.inf
         self._fetching = asyncio.Lock()
         self._answers = 0
-        self._cache: OrderedDict[bytes, Caller] = OrderedDict()
+        self._renewal: asyncio.Task[None] | None = None
+        self._cache: OrderedDict[bytes, tuple[str, Caller]] = OrderedDict()
 
     async def verify(self, token: str) -> Caller:
         """The caller. Raises TokenInvalid, TokenExpired, or BackendUnavailable while no key was ever had."""
         known = self.verify_cached(token)
         if known is not None:
             return known
-        key = await self._key(_key_id(token))
-        caller = self._decode(token, key)
-        self._cache[_digest(token)] = caller
+        kid = _key_id(token)
+        caller = self._decode(token, await self._key(kid))
+        self._cache[_digest(token)] = kid, caller
         while len(self._cache) > _CACHE_TOKENS:
             self._cache.popitem(last=False)
         return caller
 
     def verify_cached(self, token: str) -> Caller | None:
         """The caller of a token verified before, None for a new one. Raises TokenExpired."""
+        self._renew_old_keys()
         digest = _digest(token)
-        caller = self._cache.get(digest)
+        kid, caller = self._cache.get(digest, ("", None))
         if caller is None:
+            return None
+        if kid not in self._keys:
+            del self._cache[digest]
             return None
         if caller.expire_time + LEEWAY_SECONDS <= self._clock():
             del self._cache[digest]
@@ -113,27 +123,45 @@ class TokenVerifier:
             answers = self._answers
             async with self._fetching:
                 # Who waited for a fetch shares its end, so that callers do not queue for one timeout each.
-                due = answers == self._answers and self._clock() - self._fetched_at >= REFETCH_SECONDS
-                if kid not in self._keys and due:
+                if kid not in self._keys and answers == self._answers and self._may_ask():
                     await self._refresh()
-                    self._answers += 1
         if kid in self._keys:
             return self._keys[kid]
         if not self._keys:
             raise BackendUnavailable("auth")
         raise TokenInvalid
 
+    def _may_ask(self) -> bool:
+        return not self._keys or self._clock() - self._asked_at >= REFETCH_SECONDS
+
+    def _renew_old_keys(self) -> None:
+        """Begins to ask for keys when those here are old; whoever calls goes on with them meanwhile."""
+        running = self._renewal is not None and not self._renewal.done()
+        if (
+            self._keys
+            and not running
+            and self._clock() - self._fetched_at >= KEYS_SECONDS
+            and self._may_ask()
+        ):
+            self._renewal = asyncio.create_task(self._renew(), name="renew_token_keys")
+
+    async def _renew(self) -> None:
+        answers = self._answers
+        async with self._fetching:
+            if answers == self._answers:
+                await self._refresh()
+
     async def _refresh(self) -> None:
-        try:
+        found: Sequence[Mapping[str, Any]] = ()
+        # A caller who gives up is no answer: the next one asks.
+        with contextlib.suppress(Failure):
             found = await self._fetch_jwks()
-        except Failure:
-            if self._keys:
-                self._fetched_at = self._clock()
-            return
-        self._fetched_at = self._clock()
+        self._asked_at = self._clock()
+        self._answers += 1
         keys = {str(k["kid"]): jwt.PyJWK(dict(k), algorithm=ALGORITHM) for k in found if k.get("kty") == "EC"}
         if keys:
             self._keys = keys
+            self._fetched_at = self._clock()
 
     def _decode(self, token: str, key: jwt.PyJWK) -> Caller:
         try:

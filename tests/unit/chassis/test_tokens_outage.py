@@ -1,4 +1,4 @@
-"""A verifier while auth is away from the start."""
+"""A verifier while auth is away or slow, from the start or when its keys have grown old."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from chassis.errors import BackendUnavailable
-from chassis.tokens import TokenVerifier
-from tests.support.token_forge import KEY, NOW, jwk, token
+from chassis.errors import BackendUnavailable, TokenInvalid
+from chassis.tokens import KEYS_SECONDS, REFETCH_SECONDS, TokenVerifier
+from tests.support.token_forge import CLAIMS, KEY, NOW, OTHER, Clock, es256, jwk, token
 
 
 class SlowAuth:
@@ -20,13 +20,14 @@ class SlowAuth:
         self.asked = 0
         self.may_end = asyncio.Event()
         self.away = True
+        self.keys = [jwk(KEY, "k1")]
 
     async def __call__(self) -> Sequence[Mapping[str, Any]]:
         self.asked += 1
         await self.may_end.wait()
         if self.away:
             raise BackendUnavailable("auth")
-        return [jwk(KEY, "k1")]
+        return self.keys
 
 
 @pytest.fixture
@@ -69,3 +70,83 @@ async def test_a_caller_who_gives_up_costs_the_others_nothing(auth: SlowAuth) ->
     auth.away = False
     auth.may_end.set()
     assert (await second).user_id == 7
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def verifier(auth: SlowAuth, clock: Clock) -> TokenVerifier:
+    """It has the keys of now; auth hangs from here on."""
+    verifier = TokenVerifier(auth, clock=clock)
+    auth.away = False
+    auth.may_end.set()
+    await verifier.verify(token())
+    auth.may_end.clear()
+    return verifier
+
+
+async def answered(auth: SlowAuth) -> None:
+    """Lets auth answer a renewal, and waits until that has arrived."""
+    auth.may_end.set()
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(t for t in asyncio.all_tasks() if t.get_name() == "renew_token_keys"))
+    auth.may_end.clear()
+
+
+async def test_old_keys_are_renewed_behind_the_callers(
+    verifier: TokenVerifier, auth: SlowAuth, clock: Clock
+) -> None:
+    """Nobody waits for it, and a hundred callers ask once."""
+    clock.now += KEYS_SECONDS - 1
+    await verifier.verify(token())
+    await asyncio.sleep(0)
+    assert auth.asked == 1
+    clock.now += 1
+    for number in range(100):
+        async with asyncio.timeout(20):
+            assert await verifier.verify(token(claims={**CLAIMS, "jti": str(number % 3)}))
+        await asyncio.sleep(0)
+    assert auth.asked == 2
+    await answered(auth)
+    await verifier.verify(token())
+    await asyncio.sleep(0)
+    assert auth.asked == 2
+
+
+async def test_a_retired_key_is_trusted_for_minutes_only(
+    verifier: TokenVerifier, auth: SlowAuth, clock: Clock
+) -> None:
+    """Without any unknown key id, and for tokens that were verified before."""
+    before = token()
+    assert await verifier.verify(before)
+    auth.keys = [jwk(OTHER, "k2")]
+    clock.now += KEYS_SECONDS
+    assert verifier.verify_cached(before)
+    await answered(auth)
+    assert verifier.verify_cached(before) is None
+    for gone in (before, token(claims={**CLAIMS, "jti": "another"})):
+        with pytest.raises(TokenInvalid):
+            await verifier.verify(gone)
+    later = token({"alg": "ES256", "kid": "k2", "typ": "at+jwt"}, sign=lambda signed: es256(OTHER, signed))
+    assert await verifier.verify(later)
+
+
+async def test_old_keys_stay_while_auth_is_away(
+    verifier: TokenVerifier, auth: SlowAuth, clock: Clock
+) -> None:
+    """A failure changes nothing; it is asked again half a minute later, not at every call."""
+    auth.away = True
+    clock.now += KEYS_SECONDS
+    assert await verifier.verify(token())
+    await answered(auth)
+    clock.now += REFETCH_SECONDS - 1
+    assert await verifier.verify(token())
+    await asyncio.sleep(0)
+    assert auth.asked == 2
+    clock.now += 1
+    assert await verifier.verify(token())
+    await asyncio.sleep(0)
+    assert auth.asked == 3
