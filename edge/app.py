@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -17,6 +18,7 @@ from chassis.grpc_server import serve_grpc
 from chassis.run import Process
 from chassis.tokens import TokenVerifier, jwks_from_auth
 from discovery import Discovery, open_discovery
+from edge.callers import Callers
 from edge.config import EdgeLiveSettings, EdgeSettings
 from edge.edge import Outside, open_edge
 from edge.gateway import Gateway, RawCalls
@@ -32,11 +34,12 @@ async def app(settings: EdgeSettings, process: Process[EdgeSettings]) -> AsyncIt
         verifier = TokenVerifier(jwks_from_auth(discovery.client("auth", AuthServiceStub)))
         credential = internal_metadata(settings.internal_credential)
         backends = {name: discovery.client(name, RawCalls) for name in BACKENDS}
-        gateway = Gateway(backends, verifier, settings.internal_credential)
+        callers = Callers(verifier, time.time)
+        gateway = Gateway(backends, callers, settings.internal_credential)
         live = discovery.live_settings(EdgeLiveSettings)
         live.subscribe(lambda values: logs.set_level(values.log_level))
         outside = Outside(
-            verifier,
+            callers,
             gateway,
             RemoteLogReader(discovery.client("message", LogReadServiceStub), credential),
             discovery.client("chat", LinkServiceStub),

@@ -1,8 +1,10 @@
-"""Whether the sessions of live connections still stand: asked of auth in batches, in case a hint was lost."""
+"""Whether sessions in use still stand: asked of auth in batches, in case a hint was lost."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
 
 import grpc.aio
 from polychat.internal.directory.v1.session_directory_service_pb2 import CheckSessionsRequest
@@ -10,6 +12,7 @@ from polychat.internal.directory.v1.session_directory_service_pb2_grpc import Se
 
 from chassis import logs
 from chassis.caller import Metadata
+from edge.callers import Callers
 from edge.ports import Client
 from edge.sessions import Sessions
 
@@ -21,29 +24,38 @@ log = logs.get("edge")
 
 
 class SessionChecker:
-    """Closes the connections of sessions that ended."""
+    """Finds sessions that ended: at their first use here, then all of them every so many seconds."""
 
     def __init__(
         self,
         sessions: Sessions,
+        callers: Callers,
         auth: Client[SessionDirectoryServiceStub],
         metadata: Metadata,
         seconds: float,
     ) -> None:
         self._sessions = sessions
+        self._callers = callers
         self._auth = auth
         self._metadata = metadata
         self._seconds = seconds
 
     async def run(self) -> None:
-        """Checks for ever. Auth away: connections live on until it is back."""
+        """Checks for ever. Auth away: sessions are taken to stand until it is back."""
+        loop = asyncio.get_running_loop()
+        all_due = loop.time() + self._seconds
         while True:
-            await asyncio.sleep(self._seconds)
-            ids = list(self._sessions.by_session)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(all_due):
+                    await self._callers.unchecked.wait()
+            ids = self._callers.take_unchecked()
+            if loop.time() >= all_due:
+                all_due = loop.time() + self._seconds
+                ids = list({*self._sessions.by_session, *self._callers.seen()})
             for start in range(0, len(ids), BATCH):
                 await self._check(ids[start : start + BATCH])
 
-    async def _check(self, ids: list[int]) -> None:
+    async def _check(self, ids: Sequence[int]) -> None:
         try:
             reply = await self._auth.stub.CheckSessions(
                 CheckSessionsRequest(session_ids=ids), metadata=self._metadata, timeout=TIMEOUT_SECONDS

@@ -14,8 +14,8 @@ from polychat.internal.directory.v1.session_directory_service_pb2_grpc import Se
 from chassis.caller import Metadata
 from chassis.health import Readiness
 from chassis.telemetry import Metrics
-from chassis.tokens import TokenVerifier
 from edge.admission import Admission
+from edge.callers import Callers
 from edge.checking import SessionChecker
 from edge.config import EdgeLiveSettings, EdgeSettings
 from edge.fanout import Fanout
@@ -44,7 +44,7 @@ from edge.wheel import Wheel
 class Outside:
     """What an edge stands on."""
 
-    verifier: TokenVerifier
+    callers: Callers
     gateway: Gateway
     reader: LogReader
     chat: InstanceClient
@@ -79,10 +79,10 @@ async def open_edge(
         rooms = Rooms(settings, fanout, mender, resumer, outbox, time.time)
         admission = Admission(outside.limits, settings.trusted_addresses, loop.time)
         wheel = Wheel(settings.tick_seconds, loop.time)
-        sessions = Sessions(settings, outside.verifier, rooms, admission, wheel, tasks, counted, time.time)
+        sessions = Sessions(settings, outside.callers, rooms, admission, wheel, tasks, counted, time.time)
         link = Link(settings.instance, outside.chat, outside.credential, sessions, counted, loop.time)
         requests = Requests(
-            link, outside.gateway, outside.verifier, tasks, counted, time.time, sessions.lifetimes.keep
+            link, outside.gateway, outside.callers, tasks, counted, time.time, sessions.lifetimes.keep
         )
         sessions.use(link, requests)
         readiness.add("link", lambda: None if link.attached_to else "not attached to a chat instance")
@@ -91,7 +91,8 @@ async def open_edge(
         registry = metrics.registry if settings.http_metrics else None
         routes = Routes(outside.gateway, readiness, StaticFiles(settings.web_root), registry)
         http = HttpServer(routes.answer, handshakes.shake, tasks, loop.time)
-        checker = SessionChecker(sessions, outside.auth, outside.credential, settings.check_sessions_seconds)
+        check_every = settings.check_sessions_seconds
+        checker = SessionChecker(sessions, outside.callers, outside.auth, outside.credential, check_every)
         running = [
             tasks.create_task(mender.run(fanout), name="holes"),
             tasks.create_task(link.run(), name="link"),

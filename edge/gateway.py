@@ -14,10 +14,10 @@ import msgspec
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
 
-from chassis.caller import Metadata, client_metadata, user_metadata
+from chassis.caller import Caller, Metadata, client_metadata, user_metadata
 from chassis.errors import BackendUnavailable, InvalidField, TokenMissing
 from chassis.status import from_rpc_error
-from chassis.tokens import TokenVerifier
+from edge.callers import Callers
 from edge.methods import Method
 from edge.ports import Client
 from edge.protocol import json_bodies
@@ -26,6 +26,7 @@ from edge.protocol.limits import JSON_DEPTH
 
 MAX_SECONDS = 30.0
 """The longest deadline a caller may ask for."""
+LOGOUT = "polychat.auth.v1.AuthService/Logout"
 
 UnaryCall = Callable[..., grpc.aio.UnaryUnaryCall[bytes, bytes]]
 
@@ -57,33 +58,37 @@ class Origin:
 class Gateway:
     """Calls public methods for clients. `credential` lets auth believe where a client is."""
 
-    def __init__(
-        self, backends: Mapping[str, Client[RawCalls]], verifier: TokenVerifier, credential: str
-    ) -> None:
+    def __init__(self, backends: Mapping[str, Client[RawCalls]], callers: Callers, credential: str) -> None:
         self._backends = backends
-        self._verifier = verifier
+        self._callers = callers
         self._credential = credential
 
     async def call(self, method: Method, request: bytes, origin: Origin) -> bytes:
         """The serialized reply.
 
-        Raises what the method answers, TokenMissing, TokenInvalid, TokenExpired, BackendUnavailable.
+        Raises what the method answers, TokenMissing, TokenInvalid, TokenExpired, SessionRevoked,
+        BackendUnavailable.
         """
-        metadata: Metadata = ()
+        caller = await self._caller(origin) if method.needs_token else None
+        metadata: Metadata = user_metadata(caller) if caller is not None else ()
         if method.backend == "auth":
-            metadata = client_metadata(self._credential, origin.address)
-        if method.needs_token:
-            if not origin.token:
-                raise TokenMissing
-            metadata += user_metadata(await self._verifier.verify(origin.token))
+            metadata += client_metadata(self._credential, origin.address)
         call = self._backends[method.backend].stub.unary(method.path)
         limit = None if origin.timeout is None else max(0.001, min(origin.timeout, MAX_SECONDS))
         try:
-            return await call(request, metadata=metadata, timeout=limit)
+            reply = await call(request, metadata=metadata, timeout=limit)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
         except grpc.aio.UsageError as error:
             raise BackendUnavailable(method.backend) from error
+        if caller is not None and method.name == LOGOUT:
+            self._callers.end(caller.session_id)
+        return reply
+
+    async def _caller(self, origin: Origin) -> Caller:
+        if not origin.token:
+            raise TokenMissing
+        return await self._callers.verify(origin.token)
 
     async def call_json(self, method: Method, params: bytes, origin: Origin) -> bytes:
         """The same with canonical protobuf JSON in and out. Raises InvalidField as well."""

@@ -12,7 +12,7 @@ from polychat.edge.v1.signal_pb2 import Pong
 from polychat.internal.log.v1.record_pb2 import RoomSignal
 
 from chassis.errors import Failure, TokenExpired, TokenInvalid, Unimplemented
-from chassis.tokens import TokenVerifier
+from edge.callers import Callers
 from edge.failures import failure_from
 from edge.gateway import Gateway, Origin, check_binary
 from edge.link import Link
@@ -34,7 +34,7 @@ class Requests:
         self,
         link: Link,
         gateway: Gateway,
-        verifier: TokenVerifier,
+        callers: Callers,
         tasks: asyncio.TaskGroup,
         metrics: EdgeMetrics,
         clock: Callable[[], float],
@@ -42,7 +42,7 @@ class Requests:
     ) -> None:
         self._link = link
         self._gateway = gateway
-        self._verifier = verifier
+        self._callers = callers
         self._tasks = tasks
         self._metrics = metrics
         self._clock = clock
@@ -113,7 +113,7 @@ class Requests:
 
     def _refresh(self, peer: Peer, request_id: int, body: Any) -> None:
         async def refresh() -> None:
-            caller = await self._verifier.verify(body.access_token)
+            caller = await self._callers.verify(body.access_token)
             connection = peer.connection
             if (caller.user_id, caller.session_id) != (connection.user_id, connection.session_id):
                 raise TokenInvalid("the token is of another user or session than this connection's")

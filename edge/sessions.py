@@ -16,8 +16,8 @@ from polychat.internal.link.v1 import link_service_pb2 as link_pb
 from chassis import logs
 from chassis.caller import Caller
 from chassis.errors import Failure, RateLimited, SessionRevoked, TokenExpired
-from chassis.tokens import TokenVerifier
 from edge.admission import Admission
+from edge.callers import Callers
 from edge.config import EdgeSettings
 from edge.failures import failure_from, failure_of
 from edge.lifetimes import Lifetimes
@@ -56,7 +56,7 @@ class Sessions:
     def __init__(
         self,
         settings: EdgeSettings,
-        verifier: TokenVerifier,
+        callers: Callers,
         rooms: Rooms,
         admission: Admission,
         wheel: Wheel,
@@ -72,7 +72,7 @@ class Sessions:
         """Set while there is no connection."""
         self.empty.set()
         self.lifetimes = Lifetimes(settings, wheel, self.close, self._request_of, clock)
-        self._verifier = verifier
+        self._callers = callers
         self._rooms = rooms
         self._admission = admission
         self._tasks = tasks
@@ -192,7 +192,7 @@ class Sessions:
         self.lifetimes.await_hello(peer)
         try:
             shapes.check(Kind.HELLO, incoming.body)
-            caller = self._verifier.verify_cached(incoming.body.access_token)
+            caller = self._callers.verify_cached(incoming.body.access_token)
             if caller is not None:
                 self._admit(peer, incoming, caller)
                 return
@@ -202,7 +202,7 @@ class Sessions:
 
         async def verify() -> None:
             try:
-                caller = await self._verifier.verify(incoming.body.access_token)
+                caller = await self._callers.verify(incoming.body.access_token)
                 if peer.connection.phase is Phase.OPENING:
                     self._admit(peer, incoming, caller)
             except Exception as error:  # noqa: BLE001 — one connection's bug is not the process's end
@@ -216,6 +216,7 @@ class Sessions:
         self._admission.admit(peer, caller.user_id)
         connection = peer.connection
         connection.identify(caller.user_id, caller.session_id, caller.token, caller.expire_time)
+        self.by_session.setdefault(caller.session_id, set()).add(peer)
         self._opening[connection.connection_id] = Opening(peer, incoming.id, incoming.body)
         self._rooms.expect(caller.user_id)
         self.link.open(connection.connection_id, caller.token)
@@ -259,7 +260,6 @@ class Sessions:
             self._unwelcome(peer, opening.request_id, failure_of(opened.failure))
             return
         peer.connection.opened()
-        self.by_session.setdefault(peer.connection.session_id, set()).add(peer)
         self._admission.greeted(peer)
         self.lifetimes.keep(peer)
         self._rooms.welcome(peer, opening.request_id, opening.hello, opened, passed)
@@ -284,9 +284,10 @@ class Sessions:
             self.link.open(peer.connection.connection_id, peer.connection.token)
 
     def revoke(self, session_id: int) -> None:
-        """A session ended: its connections close with 4200."""
+        """A session ended: its connections close with 4200, its tokens are refused."""
+        self._callers.end(session_id)
         for peer in tuple(self.by_session.get(session_id, ())):
-            self.close(peer, CloseCode.UNAUTHENTICATED, SessionRevoked())
+            self.close(peer, CloseCode.UNAUTHENTICATED, SessionRevoked(), self._request_of(peer))
 
     def sweep(self) -> None:
         """Called a few times a second: looks at what is due."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from chassis.health import Readiness
 from chassis.telemetry import Metrics
 from chassis.tokens import TokenVerifier, jwks_from_auth
 from discovery import Instance
+from edge.callers import Callers
 from edge.config import EdgeLiveSettings, EdgeSettings
 from edge.edge import Edge, Outside, open_edge
 from edge.gateway import Gateway, RawCalls
@@ -101,10 +103,11 @@ async def open_here(**overrides: Any) -> AsyncIterator[Here]:
         instances = Instances()
         instances.present = [instance]
         verifier = TokenVerifier(jwks_from_auth(FixedClient(AuthServiceStub(channel))))
-        gateway = Gateway({name: FixedClient(RawCalls(channel)) for name in BACKENDS}, verifier, "credential")
+        callers = Callers(verifier, time.time)
+        gateway = Gateway({name: FixedClient(RawCalls(channel)) for name in BACKENDS}, callers, "credential")
         limits = [EdgeLiveSettings(frames_per_second=1e6, frames_burst=1e6)]
         outside = Outside(
-            verifier,
+            callers,
             gateway,
             RemoteLogReader(FixedClient(LogReadServiceStub(channel)), CREDENTIAL),
             instances,

@@ -3,13 +3,13 @@
 It keeps the promises of the internal interfaces and can break them on demand: lose hints, hold
 outcomes back, refuse connections, die.
 """
+# ruff: noqa: N802 — gRPC names the methods
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import grpc
@@ -17,17 +17,16 @@ import grpc.aio
 from polychat.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
 from polychat.auth.v1.jwk_pb2 import Jwk
 from polychat.chat.v1 import membership_pb2, room_pb2, room_service_pb2, room_service_pb2_grpc
-from polychat.chat.v1.messaging_service_pb2 import SendMessageResponse
 from polychat.event.v1.room_event_pb2 import RoomEvent
 from polychat.internal.directory.v1 import session_directory_service_pb2 as directory
 from polychat.internal.directory.v1 import session_directory_service_pb2_grpc
-from polychat.internal.link.v1 import link_service_pb2 as link
 from polychat.internal.link.v1 import link_service_pb2_grpc
 from polychat.internal.log.v1 import log_read_service_pb2 as reading
 from polychat.internal.log.v1 import log_read_service_pb2_grpc
-from polychat.internal.log.v1.record_pb2 import EventRecord, RoomHead, RoomSignal
+from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 from polychat.message.v1 import receipt_service_pb2, receipt_service_pb2_grpc
 
+from tests.support.edge_chat import FakeChat
 from tests.support.edge_log import KEY, KID, RoomLogStore, message_event, public_jwk, token, user_of
 
 __all__ = ["KEY", "KID", "FakeChat", "World", "message_event", "new_world", "served", "token"]
@@ -55,6 +54,9 @@ class World(
         self.create_gate.set()
         self.metadata: list[dict[str, str]] = []
         self.ended_sessions: set[int] = set()
+        self.checked: list[set[int]] = []
+        self.checks_away = False
+        self.refuse_logout = False
 
     # ---- what tests do ------------------------------------------------------------------------
 
@@ -92,7 +94,7 @@ class World(
 
     # ---- message --------------------------------------------------------------------------------
 
-    async def ReadEvents(  # noqa: N802 — gRPC names it
+    async def ReadEvents(
         self, request: reading.ReadEventsRequest, context: Any
     ) -> reading.ReadEventsResponse:
         self.reads.append(list(request.ranges))
@@ -113,7 +115,7 @@ class World(
                 stretch.entries.add(sequence=record.sequence, to_sequence=record.sequence)
         return stretch
 
-    async def AdvanceReceipt(self, request: Any, context: Any) -> receipt_service_pb2.AdvanceReceiptResponse:  # noqa: N802 — gRPC names it
+    async def AdvanceReceipt(self, request: Any, context: Any) -> receipt_service_pb2.AdvanceReceiptResponse:
         user_id = self._caller(context)
         reply = receipt_service_pb2.AdvanceReceiptResponse()
         reply.receipt.room_id, reply.receipt.user_id = request.room_id, user_id
@@ -125,21 +127,30 @@ class World(
 
     # ---- auth and chat's control plane ----------------------------------------------------------
 
-    async def GetJwks(self, request: Any, context: Any) -> auth_service_pb2.GetJwksResponse:  # noqa: N802 — gRPC names it
+    async def GetJwks(self, request: Any, context: Any) -> auth_service_pb2.GetJwksResponse:
         return auth_service_pb2.GetJwksResponse(keys=[Jwk(**public_jwk())])
 
-    async def Login(self, request: Any, context: Any) -> auth_service_pb2.LoginResponse:  # noqa: N802 — gRPC names it
+    async def Login(self, request: Any, context: Any) -> auth_service_pb2.LoginResponse:
         self._caller(context)
         reply = auth_service_pb2.LoginResponse(access_token=token(9), refresh_token="r")
         reply.user.user_id = 9
         reply.expires_in.FromSeconds(900)
         return reply
 
-    async def CheckSessions(self, request: Any, context: Any) -> directory.CheckSessionsResponse:  # noqa: N802 — gRPC names it
+    async def Logout(self, request: Any, context: Any) -> auth_service_pb2.LogoutResponse:
+        self._caller(context)
+        if self.refuse_logout:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, "not now")
+        return auth_service_pb2.LogoutResponse()
+
+    async def CheckSessions(self, request: Any, context: Any) -> directory.CheckSessionsResponse:
+        self.checked.append(set(request.session_ids))
+        if self.checks_away:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         ended = self.ended_sessions & set(request.session_ids)
         return directory.CheckSessionsResponse(ended_session_ids=ended)
 
-    async def CreateRoom(self, request: Any, context: Any) -> room_service_pb2.CreateRoomResponse:  # noqa: N802 — gRPC names it
+    async def CreateRoom(self, request: Any, context: Any) -> room_service_pb2.CreateRoomResponse:
         user_id = self._caller(context)
         await self.create_gate.wait()
         room_id = 9_007_199_254_740_993
@@ -153,130 +164,6 @@ class World(
         self.metadata.append(metadata)
         shown = metadata.get("authorization", "")
         return user_of(shown.removeprefix("Bearer ")) if shown else 0
-
-
-@dataclass
-class Attached:
-    """One edge's stream."""
-
-    out: asyncio.Queue[link.AttachResponse | None] = field(default_factory=asyncio.Queue)
-    users: dict[int, int] = field(default_factory=dict)
-
-
-class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
-    """One chat instance's hub."""
-
-    def __init__(self, name: str, world: World) -> None:
-        self.name = name
-        self.world = world
-        self.attached: list[Attached] = []
-        self.sends: list[link.Send] = []
-        self.hold_outcomes = False
-        self.hold_opens = False
-        self.refuse: link.Failure | None = None
-        self.refuse_sends: link.Failure | None = None
-        self.requests: list[link.AttachRequest] = []
-        self.broken_with = grpc.StatusCode.UNAVAILABLE
-
-    async def Attach(  # noqa: N802 — gRPC names it
-        self, requests: AsyncIterator[link.AttachRequest], context: Any
-    ) -> AsyncIterator[link.AttachResponse]:
-        attached = Attached()
-        self.attached.append(attached)
-        reader = asyncio.create_task(self._read(requests, attached))
-        try:
-            yield link.AttachResponse(chat_instance=self.name)
-            while True:
-                response = await attached.out.get()
-                if response is None:
-                    await context.abort(self.broken_with, "gone")
-                    return
-                yield response
-        finally:
-            reader.cancel()
-            self.attached.remove(attached)
-
-    async def _read(self, requests: AsyncIterator[link.AttachRequest], attached: Attached) -> None:
-        async for request in requests:
-            self.requests.append(request)
-            self._open(attached, request)
-            for connection_id in request.closed_connection_ids:
-                attached.users.pop(connection_id, None)
-            for send in request.sends:
-                self.sends.append(send)
-                if not self.hold_outcomes:
-                    self.commit(attached, send)
-            for signal in request.signals:
-                for chat in self.world.chats:
-                    chat.signal(signal.signal)
-
-    def _open(self, attached: Attached, request: link.AttachRequest) -> None:
-        response = link.AttachResponse()
-        for opening in request.open:
-            if self.hold_opens:
-                continue
-            if self.refuse is not None:
-                response.opened.add(connection_id=opening.connection_id, failure=self.refuse)
-                continue
-            user_id = user_of(opening.access_token)
-            attached.users[opening.connection_id] = user_id
-            rooms = self.world.log.rooms_of(user_id)
-            response.opened.add(connection_id=opening.connection_id, user_id=user_id, rooms=rooms)
-        for refreshing in request.refresh:
-            response.refreshed.add(
-                connection_id=refreshing.connection_id, user_id=user_of(refreshing.access_token)
-            )
-        attached.out.put_nowait(response)
-
-    def commit(self, attached: Attached, send: link.Send) -> None:
-        """Does a send, once for its request id."""
-        response = link.AttachResponse()
-        if self.refuse_sends is not None:
-            response.outcomes.add(tag=send.tag, failure=self.refuse_sends)
-            attached.out.put_nowait(response)
-            return
-        request, log = send.request, self.world.log
-        user_id = attached.users[send.connection_id]
-        key = (request.room_id, user_id, request.request_id)
-        duplicate = key in log.requests
-        if not duplicate:
-            record = log.append(request.room_id, message_event(user_id, request.text, request.request_id))
-            log.requests[key] = record.sequence
-            self.world.publish(record)
-        sent = SendMessageResponse(
-            room_id=request.room_id, sequence=log.requests[key], message_id=1000, duplicate=duplicate
-        )
-        sent.create_time.FromMilliseconds(1_700_000_000_000)
-        response.outcomes.add(tag=send.tag, sent=sent)
-        attached.out.put_nowait(response)
-
-    def pass_on(self, record: EventRecord) -> None:
-        """An event to the edges that have a member of its room, or one that joins."""
-        for attached in self.attached:
-            users = set(attached.users.values())
-            concerned = users & {*record.joined_user_ids, *record.left_user_ids}
-            if concerned or any(self.world.log.joined(record.room_id, user_id) for user_id in users):
-                attached.out.put_nowait(link.AttachResponse(events=[record]))
-
-    def signal(self, signal: RoomSignal) -> None:
-        """A signal to every edge."""
-        for attached in self.attached:
-            attached.out.put_nowait(link.AttachResponse(signals=[signal]))
-
-    def tell(self, **fields: Any) -> None:
-        """Anything else to every edge."""
-        for attached in self.attached:
-            attached.out.put_nowait(link.AttachResponse(**fields))
-
-    def break_off(self, code: grpc.StatusCode = grpc.StatusCode.UNAVAILABLE) -> None:
-        """Every stream ends with this status."""
-        self.broken_with = code
-        for attached in self.attached:
-            attached.out.put_nowait(None)
-
-    def heads(self, *room_ids: int) -> None:
-        """The heads of rooms, as after a lost hint."""
-        self.tell(heads=[RoomHead(room_id=r, head_sequence=self.world.log.head(r)) for r in room_ids])
 
 
 def new_world() -> World:

@@ -13,7 +13,13 @@ async def test_hello_send_and_event() -> None:
         here.world.room(7, 1, 2)
         async with client(here, 1) as ada, client(here, 2) as ben:
             assert ada.welcome["rooms"] == [
-                {"roomId": "7", "headSequence": "2", "readSequence": "0", "unreadCount": 1}
+                {
+                    "roomId": "7",
+                    "headSequence": "2",
+                    "readSequence": "0",
+                    "unreadCount": 1,
+                    "joinedSequence": "1",
+                }
             ]
             request_id = str(uuid.uuid4())
             sent = await ada.ask(send={"roomId": "7", "requestId": request_id, "text": "hi"})

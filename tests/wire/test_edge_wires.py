@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -16,11 +14,9 @@ from polychat.edge.v1 import client_frame_pb2, edge_service_pb2_grpc, server_fra
 from websockets.asyncio.client import connect
 from websockets.typing import Subprotocol
 
-from chassis.grpc_server import serve_grpc
-from chassis.run import Process
 from chassis.status import from_rpc_error
-from edge.session_service import edge_services
 from tests.support.edge_client import Here, client, until
+from tests.support.edge_grpc import grpc_edge
 from tests.support.edge_world import token
 
 
@@ -53,18 +49,6 @@ async def test_the_binary_codec(here: Here) -> None:
         bad.call.method = "none/None"
         assert (await ask(bad)).error.reason == "METHOD_NOT_FOUND"
         assert "hi" in [frame.event.message_created.message.text for frame in others]
-
-
-@asynccontextmanager
-async def grpc_edge(here: Here) -> AsyncIterator[grpc.aio.Channel]:
-    """The edge's gRPC services as `serve_grpc` guards them."""
-    process = Process("edge", here.settings)
-    services = edge_services(here.edge.sessions, here.edge.outbox, here.gateway)
-    async with (
-        serve_grpc(process, services, here.verifier) as server,
-        grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,
-    ):
-        yield channel
 
 
 async def frame_of(call: Any) -> server_frame_pb2.ServerFrame:
