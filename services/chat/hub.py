@@ -70,6 +70,8 @@ class _User:
     rooms: set[int] = field(default_factory=set)
     mark: int = 0
     """Rises when an event moves the user: a room list read before is then out of date."""
+    outdated: bool = False
+    """Their last room list was."""
 
 
 Listen = Callable[[Collection[int], bool], None]
@@ -173,9 +175,19 @@ class Hub:
             self._listen(unheard, True)
         return new
 
-    def outdated(self, heads: Mapping[int, int]) -> bool:
-        """A list with these heads may have members who left: nobody saw what followed it in some room."""
-        return any(head < self._rooms[r].unseen for r, head in heads.items() if r in self._rooms)
+    def outdated(self, user_id: int, heads: Mapping[int, int]) -> bool:
+        """The user may have left a room of this list: nobody saw all that followed it there.
+
+        When the list that is read next ends before that as well, the log itself was set back (a restored
+        database): then such rooms go on from where the list says.
+        """
+        user = self._users.get(user_id, _User())
+        served = [(self._rooms[room_id], head) for room_id, head in heads.items() if room_id in self._rooms]
+        behind = [(room, head) for room, head in served if head < room.unseen]
+        user.outdated = bool(behind) and not user.outdated
+        for room, head in behind if not user.outdated else ():
+            room.passed = room.unseen = head
+        return user.outdated
 
     def passed(self, room_id: int) -> int:
         """The highest sequence passed on; 0 for a room nobody here is in."""
@@ -253,10 +265,8 @@ class Hub:
                 self._leave(event.room_id, user_id, user)
 
     def _mark(self, user_ids: Iterable[int]) -> None:
-        for user_id in user_ids:
-            user = self._users.get(user_id)
-            if user is not None:
-                user.mark += 1
+        for user_id in self._users.keys() & set(user_ids):
+            self._users[user_id].mark += 1
 
     def _doubt(self, event: EventRecord, joined: Iterable[int]) -> None:
         for user_id in joined:

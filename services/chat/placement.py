@@ -47,7 +47,7 @@ class Placement:
                 break
             marks = {user_id: self._hub.mark(user_id) for user_id in waiting}
             for user_id, rooms in (await self._log.all_rooms(sorted(waiting))).items():
-                if self._hub.mark(user_id) == marks[user_id] and not self._hub.outdated(rooms.heads):
+                if self._hub.mark(user_id) == marks[user_id] and not self._hub.outdated(user_id, rooms.heads):
                     self._hub.place(user_id, rooms.heads)
                     done[user_id] = rooms
                     waiting.discard(user_id)
@@ -74,7 +74,7 @@ class Placement:
         }
         events = await self._log.events_at(list(joins)) if joins else []
         for user_id, rooms in lists.items():
-            if self._hub.mark(user_id) != marks[user_id] or self._hub.outdated(rooms.heads):
+            if self._hub.mark(user_id) != marks[user_id] or self._hub.outdated(user_id, rooms.heads):
                 self._hub.doubtful.add(user_id)
                 continue
             self._hub.place(user_id, rooms.heads)

@@ -79,6 +79,17 @@ async def test_a_list_from_before_a_hole_is_read_again(place: Place) -> None:
     assert place.hub.rooms_of(ANN) == set()
 
 
+async def test_a_log_that_was_set_back_is_followed(place: Place) -> None:
+    """After a restore of the database nobody is kept out, and the room goes on from its new head."""
+    place.write(ROOM, 3, joined=BOB)
+    place.write(ROOM, 4, joined=ANN)
+    place.connect(BOB, {ROOM: 9})
+    place.open(ANN)
+    assert (await place.placement.rooms_of([ANN]))[ANN].heads == {ROOM: 4}
+    place.hub.pass_events([place.write(ROOM, 5)])
+    assert place.events() == [5]
+
+
 async def test_who_leaves_a_room_not_served_here_makes_their_list_old(place: Place) -> None:
     """The hint came while the list was read; there was no room to take them out of."""
     place.write(ROOM, 3, joined=ANN)
