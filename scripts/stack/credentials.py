@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from scripts.stack.errors import StackError
 from scripts.stack.layout import SERVICES
 
 SECRET_BYTES = 32
@@ -32,6 +33,18 @@ class Credentials:
             self.write(name, secrets.token_urlsafe(SECRET_BYTES))
         return path.read_text().strip()
 
+    def kept(self, name: str, what: str, instead: str) -> str:
+        """The secret called `name`, which something stored was made with: a new one would not fit.
+
+        Raises StackError when its file is gone; it says `what` it is, and what to do `instead` of putting
+        it back.
+        """
+        if not self.path(name).exists():
+            raise StackError(
+                f"{self.path(name)} is gone. It is {what}. Put it back from a backup, or {instead}."
+            )
+        return self.secret(name)
+
     def write(self, name: str, value: str) -> Path:
         """Put `value` into the file called `name`, whole or not at all."""
         path = self.path(name)
@@ -44,7 +57,16 @@ class Credentials:
         return path
 
     def role_password(self, service: str) -> str:
-        return self.secret(f"postgres-{service}.password")
+        return self.secret(role_password_file(service))
+
+    @property
+    def has_logins(self) -> bool:
+        """Whether a password of PostgreSQL was ever put here; False in a new folder."""
+        return any(self._folder.glob("postgres-*.password"))
+
+
+def role_password_file(service: str) -> str:
+    return f"postgres-{service}.password"
 
 
 def with_login(dsn: str, user: str, password: str, database: str) -> str:

@@ -7,7 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scripts.stack.consul import Consul
-from scripts.stack.credentials import INTERNAL_CREDENTIAL, PAGE_TOKEN_KEY, SIGNING_KEY_SECRET, Credentials
+from scripts.stack.credentials import (
+    INTERNAL_CREDENTIAL,
+    PAGE_TOKEN_KEY,
+    SIGNING_KEY_SECRET,
+    Credentials,
+    role_password_file,
+)
 from scripts.stack.environment import Backing, edge_environment, service_environment
 from scripts.stack.kafka import Kafka
 from scripts.stack.layout import SERVICES, Layout, Ports
@@ -37,8 +43,9 @@ class Plan:
 def make_plan(layout: Layout, ports: Ports, edges: int, parts_only: bool) -> Plan:
     """The parts in the order in which the table shows them; external ones come from the environment."""
     credentials = Credentials(layout.secrets)
-    for name in (INTERNAL_CREDENTIAL, PAGE_TOKEN_KEY, SIGNING_KEY_SECRET):
+    for name in (INTERNAL_CREDENTIAL, PAGE_TOKEN_KEY):
         credentials.secret(name)
+    _signing_key_secret(credentials)
     postgres_dsn = os.environ.get("POLYCHAT_POSTGRES_DSN")
     postgres = Postgres(layout, credentials, ports.postgres, postgres_dsn, migrate=not parts_only)
     redis = Valkey(layout, credentials, ports.redis, os.environ.get("POLYCHAT_REDIS_URL"))
@@ -59,6 +66,17 @@ def make_plan(layout: Layout, ports: Ports, edges: int, parts_only: bool) -> Pla
         listens += _process_ports(ports, edges)
         urls |= _process_urls(ports, edges)
     return Plan(parts, listens, urls)
+
+
+def _signing_key_secret(credentials: Credentials) -> None:
+    """Make sure that there is one; raise StackError when one was there before the database and is gone."""
+    # The role's password is made after it, and before auth can have put a key into the database.
+    if credentials.path(role_password_file("auth")).exists():
+        what = "what the signing keys in the database are sealed with"
+        instead = "delete the rows of auth.signing_key and write 32 random characters or more there"
+        credentials.kept(SIGNING_KEY_SECRET, what, instead)
+    else:
+        credentials.secret(SIGNING_KEY_SECRET)
 
 
 def _processes(ports: Ports, edges: int, backing: Backing, credentials: Credentials) -> list[Part]:

@@ -16,15 +16,22 @@ from scripts.stack import orphans
 from scripts.stack.credentials import Credentials
 from scripts.stack.errors import NotReadyError, StackError
 from scripts.stack.launching import launched
-from scripts.stack.layout import SERVICES, Layout
+from scripts.stack.layout import Layout
 from scripts.stack.migrations import run_migrations
 from scripts.stack.part import Identity, Launch, Part
-from scripts.stack.provision_postgres import DATABASE, provision_postgres, service_dsn, with_database
+from scripts.stack.provision_postgres import (
+    DATABASE,
+    provision_postgres,
+    role_passwords,
+    service_dsn,
+    with_database,
+)
 from scripts.stack.tools import run_tool
 
 NAME = "postgres"
 MAJOR = "18"
 NOBODY = 65534
+ADMIN_PASSWORD = "postgres-admin.password"  # noqa: S105 (a file name)
 
 # Four services with a pool each, two instances of each during a rolling restart, and room for tests and psql.
 MAX_CONNECTIONS = 200
@@ -57,8 +64,17 @@ class Postgres(Part):
         self._migrate = migrate
         self._identity: Identity = "self"
         self.admin_dsn = external_dsn or (
-            f"postgresql://postgres:{credentials.secret('postgres-admin.password')}@127.0.0.1:{port}/postgres"
+            f"postgresql://postgres:{self._admin_password()}@127.0.0.1:{port}/postgres"
         )
+
+    def _admin_password(self) -> str:
+        """Made with the database; raises StackError when only the database is left."""
+        data = self._folder / "data"
+        if data.exists():
+            what = f"the password of the administrator of the database in {data}"
+            instead = f"move {data.parent.parent} away and start with an empty folder"
+            return self._credentials.kept(ADMIN_PASSWORD, what, instead)
+        return self._credentials.secret(ADMIN_PASSWORD)
 
     async def fetch(self) -> None:
         if self._external:
@@ -84,7 +100,7 @@ class Postgres(Part):
         password = self._folder / "password"
         password.unlink(missing_ok=True)
         with os.fdopen(os.open(password, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(self._credentials.secret("postgres-admin.password"))
+            file.write(self._credentials.secret(ADMIN_PASSWORD))
         if self._identity == "nobody":
             os.chown(password, NOBODY, NOBODY)
         options = (
@@ -120,7 +136,7 @@ class Postgres(Part):
 
     async def provision(self) -> None:
         store = self._credentials
-        passwords = {service: store.role_password(service) for service in SERVICES}
+        passwords = await role_passwords(self.admin_dsn, store)
         await provision_postgres(self.admin_dsn, passwords)
         store.write("postgres-admin.dsn", with_database(self.admin_dsn, DATABASE))
         for service, password in passwords.items():

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from scripts.stack.credentials import Credentials
 from scripts.stack.errors import StackError
-from scripts.stack.layout import SERVICES
 from scripts.stack.migrations import migrate_all
 from scripts.stack.provision_kafka import provision_kafka
-from scripts.stack.provision_postgres import provision_postgres, service_dsn
+from scripts.stack.provision_postgres import provision_postgres, role_passwords, service_dsn
 
 
 def run_provision(secrets: Path) -> None:
@@ -30,8 +29,7 @@ def _named(variable: str) -> str:
 
 
 async def _provision(admin_dsn: str, bootstrap: str, secrets: Path) -> None:
-    store = Credentials(secrets)
-    passwords = {service: store.role_password(service) for service in SERVICES}
+    passwords = await role_passwords(admin_dsn, Credentials(secrets))
     await provision_postgres(admin_dsn, passwords)
     await provision_kafka(bootstrap)
     dsns = {service: service_dsn(admin_dsn, service, password) for service, password in passwords.items()}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import psycopg
 from psycopg import sql
 
-from scripts.stack.credentials import role_of, with_login
+from scripts.stack.credentials import Credentials, role_of, role_password_file, with_login
 from scripts.stack.errors import StackError
 from scripts.stack.layout import SERVICES
 
@@ -15,6 +15,31 @@ DATABASE = "polychat"
 
 # Two stacks on one external server would otherwise create the same role at once.
 ADVISORY_LOCK = 0x706F6C79
+
+
+async def role_passwords(admin_dsn: str, store: Credentials) -> dict[str, str]:
+    """The password of each service's role, made when there is none yet.
+
+    Raises StackError when `store` is not new, and has lost the password of a role that exists.
+    """
+    lost = [service for service in SERVICES if not store.path(role_password_file(service)).exists()]
+    if lost and store.has_logins:
+        existing = await _existing_roles(admin_dsn)
+        for service in lost:
+            if role_of(service) in existing:
+                what = f"the password of {role_of(service)}, and others may use it"
+                instead = "write a new one there, which the next start gives to the role"
+                store.kept(role_password_file(service), what, instead)
+    return {service: store.role_password(service) for service in SERVICES}
+
+
+async def _existing_roles(admin_dsn: str) -> set[str]:
+    try:
+        async with await psycopg.AsyncConnection.connect(admin_dsn, connect_timeout=10) as connection:
+            found = await connection.execute("SELECT rolname FROM pg_roles")
+            return {name for (name,) in await found.fetchall()}
+    except psycopg.Error as error:
+        raise StackError(f"Could not look at the roles of PostgreSQL: {error}") from error
 
 
 async def provision_postgres(admin_dsn: str, passwords: Mapping[str, str]) -> None:
