@@ -73,9 +73,6 @@ class Link:
                 self._take(request, tasks)
 
     def _take(self, request: AttachRequest, tasks: asyncio.TaskGroup) -> None:
-        for connection_id in request.closed_connection_ids:
-            self._held.pop(connection_id, None)
-            self._parts.hub.close(self.edge, connection_id)
         if request.open:
             for opening in request.open:
                 self._held[opening.connection_id] = []
@@ -86,6 +83,9 @@ class Link:
             self._send(send)
         for signal in request.signals:
             self._signal(signal)
+        for connection_id in request.closed_connection_ids:  # the last: what came before the end counts
+            self._held.pop(connection_id, None)
+            self._parts.hub.close(self.edge, connection_id)
 
     async def _open(self, opening: Sequence[OpenConnection]) -> None:
         accepted = [c for c in [await self._accept(o) for o in opening] if c is not None]

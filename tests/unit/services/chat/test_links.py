@@ -126,6 +126,17 @@ async def test_a_connection_closed_while_it_is_opened_is_not_there(rig: Rig) -> 
     assert set(rig.hub.users) == set()
 
 
+async def test_what_was_sent_before_a_connection_ended_goes_on(rig: Rig) -> None:
+    """The edge gathers: a message and the end of its connection may travel together."""
+    room_id = await rig.group()
+    rig.say(open=[opening(5, ANN)])
+    await rig.until("opened")
+    rig.say(sends=[sending(5, 1, room_id)], closed_connection_ids=[5])
+    await rig.until("outcomes")
+    assert rig.said.outcomes[0].sent.sequence == 2
+    assert set(rig.hub.users) == set()
+
+
 async def test_an_expired_token_may_not_send_until_it_is_refreshed(rig: Rig) -> None:
     """The connection stays and hears; another user's token does not refresh it."""
     room_id = await rig.group()
