@@ -249,7 +249,7 @@ class Chat:
     async def _run(self) -> None:
         try:
             await self._connection.run()
-        except Exception:
+        except Exception:  # whoever waits for events is woken first
             await self._events.put(None)
             raise
 
