@@ -11,10 +11,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 
+import psycopg.errors
 import sqlalchemy
+import sqlalchemy.exc
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
@@ -22,23 +26,55 @@ from sqlalchemy.engine import Connection, make_url
 
 LOCK_KEY = 0x706F6C79
 """Advisory lock that every migrating process of a service takes (with the schema's hash beside it)."""
+OTHER_MIGRATION_SECONDS = 120.0
+"""How long another migration of the service is waited for."""
+TABLE_LOCK_SECONDS = 5.0
+"""How long a step waits for a table that is in use: everybody who comes after it waits behind it."""
 PHASES = ("pre", "post", "all")
 
 
+class MigrationBlockedError(Exception):
+    """Somebody held what the migration needs for too long; nothing was changed. The text says what to do."""
+
+
 def migrate(dsn: str, package: str, phase: str = "all") -> list[str]:
-    """Runs what is missing and gives the revisions that ran. The DSN is that of the schema's owner."""
+    """Runs what is missing and gives the revisions that ran. The DSN is that of the schema's owner.
+
+    Raises MigrationBlockedError when another migration, or whoever uses a table, does not end in time.
+    """
     schema = package.rpartition(".")[2]
     script = _script(package)
     url = make_url(dsn).set(drivername="postgresql+psycopg")
     ran: list[str] = []
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
-        lock = sqlalchemy.text("SELECT pg_advisory_lock(:key, hashtext(:schema))")
-        connection.execute(lock, {"key": LOCK_KEY, "schema": schema})
-        connection.commit()
-        _upgrade(connection, script, schema, phase, ran)
+        with _waiting(connection, OTHER_MIGRATION_SECONDS, f"{schema} is being migrated by somebody else"):
+            lock = sqlalchemy.text("SELECT pg_advisory_lock(:key, hashtext(:schema))")
+            connection.execute(lock, {"key": LOCK_KEY, "schema": schema})
+            connection.commit()
+        with _waiting(
+            connection, TABLE_LOCK_SECONDS, f"a table that a migration of {schema} changes is in use"
+        ):
+            _upgrade(connection, script, schema, phase, ran)
     engine.dispose()
     return ran
+
+
+@contextmanager
+def _waiting(connection: Connection, seconds: float, held: str) -> Iterator[None]:
+    """Bounds every wait for a lock within the block; MigrationBlockedError then says what is `held`."""
+    bound = sqlalchemy.text("SELECT set_config('lock_timeout', :milliseconds, false)")
+    connection.execute(bound, {"milliseconds": str(round(seconds * 1000))})
+    connection.commit()
+    try:
+        yield
+    except sqlalchemy.exc.OperationalError as error:
+        if not isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            raise
+        raise MigrationBlockedError(
+            f"{held}, for more than {seconds:g} s. Nothing was changed: see in pg_stat_activity who it is, "
+            "end that or wait for it, and migrate again."
+        ) from error
 
 
 def _script(package: str) -> ScriptDirectory:
@@ -90,7 +126,10 @@ def main() -> None:
     dsn = os.environ.get("POLYCHAT_POSTGRES_DSN")
     if not dsn:
         sys.exit("POLYCHAT_POSTGRES_DSN is not set: postgresql://role:password@host:port/database")
-    ran = migrate(dsn, arguments.package, arguments.phase)
+    try:
+        ran = migrate(dsn, arguments.package, arguments.phase)
+    except MigrationBlockedError as error:
+        sys.exit(str(error))
     print(f"{arguments.package}: {', '.join(ran) if ran else 'up to date'}")  # noqa: T201 — a command's answer
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from scripts.stack.errors import StackError
 from scripts.stack.layout import ROOT, SERVICES
 from scripts.stack.tools import run_tool
 
@@ -23,12 +24,18 @@ async def run_migrations(secrets: Path) -> None:
 
 
 def migrate_all(dsns: Mapping[str, str]) -> None:
-    """Migrate here and now, service by service; what ran is printed."""
+    """Migrate here and now, service by service; what ran is printed.
+
+    Raises StackError when somebody does not let go of what a migration needs.
+    """
     # Here, so that whoever only starts the process above does not load it.
-    from chassis.migrate import migrate
+    from chassis.migrate import MigrationBlockedError, migrate
 
     for service, dsn in dsns.items():
-        ran = migrate(dsn, f"services.{service}")
+        try:
+            ran = migrate(dsn, f"services.{service}")
+        except MigrationBlockedError as error:
+            raise StackError(f"Could not migrate the database: {error}") from error
         print(f"{service}: {', '.join(ran) if ran else 'up to date'}")
 
 

@@ -15,7 +15,8 @@ import psycopg
 import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
-from chassis.migrate import LOCK_KEY, migrate
+import chassis.migrate as module
+from chassis.migrate import LOCK_KEY, MigrationBlockedError, migrate
 from tests.support.stack import Stack, drop_database, make_database
 from tests.support.tracked import ROOT
 
@@ -130,6 +131,52 @@ def test_another_schemas_migration_does_not_wait(dsn: str, add: AddRevision) -> 
         assert migrate(dsn, "made.chat") == ["0001"]
 
 
+def test_a_migration_that_hangs_is_not_waited_for_without_end(
+    dsn: str, add: AddRevision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody holds the lock and goes on: a sentence, and nothing was done."""
+    monkeypatch.setattr(module, "OTHER_MIGRATION_SECONDS", 0.2)
+    add("pre", "CREATE TABLE a (id int)")
+    with psycopg.connect(dsn, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s, hashtext('chat'))", (LOCK_KEY,))
+        with pytest.raises(MigrationBlockedError, match=r"chat is being migrated .* 0\.2 s"):
+            migrate(dsn, "made.chat")
+        assert tables(dsn) == []
+    assert migrate(dsn, "made.chat") == ["0001"]
+
+
+def test_a_table_in_use_does_not_hold_up_everybody(
+    dsn: str, add: AddRevision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes after a waiting ALTER TABLE waits for it, too: so it gives up, and may be repeated."""
+    monkeypatch.setattr(module, "TABLE_LOCK_SECONDS", 0.2)
+    add("pre", "CREATE TABLE a (id int)")
+    assert migrate(dsn, "made.chat") == ["0001"]
+    add("pre", "ALTER TABLE a ADD b int")
+    with psycopg.connect(dsn) as reader:
+        reader.execute("SELECT FROM a")
+        with pytest.raises(MigrationBlockedError, match=r"chat .* in use, .* 0\.2 s.*again"):
+            migrate(dsn, "made.chat")
+    assert migrate(dsn, "made.chat") == ["0002"]
+
+
+def test_waiting_for_another_migration_has_a_bound_of_its_own(
+    dsn: str, add: AddRevision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than the one for a table: the other one has work to do."""
+    monkeypatch.setattr(module, "TABLE_LOCK_SECONDS", 0.001)
+    add("pre", "CREATE TABLE a (id int)")
+    ran: list[list[str]] = []
+    with psycopg.connect(dsn, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s, hashtext('chat'))", (LOCK_KEY,))
+        thread = threading.Thread(target=lambda: ran.append(migrate(dsn, "made.chat")))
+        thread.start()
+        while waiting(holder) < 1:
+            assert thread.is_alive()
+    thread.join(20)
+    assert ran == [["0001"]]
+
+
 def test_pre_before_the_code_post_after_it(dsn: str, add: AddRevision) -> None:
     """What takes away waits until the old code is gone; a release later all of it is before."""
     add("pre", "CREATE TABLE a (id int, old int)")
@@ -186,6 +233,17 @@ def test_the_command_says_what_ran(dsn: str) -> None:
     assert first.returncode == again.returncode == 0, first.stderr + again.stderr
     assert first.stdout.startswith("services.chat: 0001")
     assert again.stdout == "services.chat: up to date\n"
+
+
+def test_the_command_says_what_is_in_the_way(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sentence and a failure, no traceback."""
+    monkeypatch.setattr(module, "OTHER_MIGRATION_SECONDS", 0.1)
+    monkeypatch.setenv("POLYCHAT_POSTGRES_DSN", dsn)
+    monkeypatch.setattr(sys, "argv", ["migrate", "services.chat"])
+    with psycopg.connect(dsn, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(%s, hashtext('chat'))", (LOCK_KEY,))
+        with pytest.raises(SystemExit, match="chat is being migrated"):
+            module.main()
 
 
 def test_the_command_needs_its_address() -> None:
