@@ -18,6 +18,8 @@ from tests.support.methods import full_name
 Json = dict[str, Any]
 RETRYABLE = {"unavailable", "resource_exhausted", "aborted", "deadline_exceeded"}
 AGAIN_SECONDS = 60.0
+HEAL_SECONDS = 30.0
+"""After a fault everything works again within this time."""
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
 
@@ -91,13 +93,18 @@ class Api:
                     raise
             await asyncio.sleep(0.2)
 
-    async def register(self, name: str = "user") -> User:
-        """A new user with a name of its own."""
-        username = f"{name}-{next(_numbers)}-{secrets.token_hex(4)}"
-        answer = await self.call(
-            "AuthService/Register", {"username": username, "password": PASSWORD, "displayName": name.title()}
-        )
-        return user_from(answer)
+    async def register(self, name: str = "user", seconds: float = HEAL_SECONDS) -> User:
+        """A new user with a name of its own; another name when it was not answered, as after a fault."""
+        deadline = time.monotonic() + seconds
+        while True:
+            username = f"{name}-{next(_numbers)}-{secrets.token_hex(4)}"
+            request = {"username": username, "password": PASSWORD, "displayName": name.title()}
+            try:
+                return user_from(await self.call("AuthService/Register", request))
+            except ApiError as error:
+                if error.code not in RETRYABLE or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(0.2)
 
     async def login(self, user: User, password: str = PASSWORD) -> User:
         """The same user with a session of its own."""
