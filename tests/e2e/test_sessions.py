@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import grpc.aio
 import pytest
+from polychat.chat.v1.room_service_pb2 import ListRoomsRequest
+from polychat.chat.v1.room_service_pb2_grpc import RoomServiceStub
 
+from chassis.status import from_rpc_error
 from tests.support.api import PASSWORD, Api, ApiError, User
 from tests.support.forging import Forger, ago
 from tests.support.peer import Connect, Refused
@@ -165,6 +169,38 @@ async def test_logout_closes_the_connections_of_the_session(api: Api, connect: C
     error = await _refused(api, "AuthService/RefreshSession", {"refreshToken": anna.refresh_token})
     assert error.status == 401
     await there.call("RoomService/ListRooms", {})
+
+
+async def _by_http(api: Api, user: User) -> str:
+    try:
+        await api.call("RoomService/ListRooms", {}, user)
+    except ApiError as error:
+        return error.reason
+    return ""
+
+
+async def _by_grpc(stack: Stack, user: User) -> str:
+    metadata = (("authorization", f"Bearer {user.access_token}"),)
+    async with grpc.aio.insecure_channel(stack.grpc_address("edge")) as channel:
+        try:
+            await RoomServiceStub(channel).ListRooms(ListRoomsRequest(), metadata=metadata, timeout=10)
+        except grpc.aio.AioRpcError as error:
+            return from_rpc_error(error).reason
+    return ""
+
+
+async def test_a_signed_out_token_calls_nothing(api: Api, stack: Stack) -> None:
+    """Although it has not expired: SESSION_REVOKED on every edge and wire; other sessions go on."""
+    anna = await api.register("anna")
+    other = await api.login(anna)
+    assert await _by_http(api, anna) == await _by_grpc(stack, anna) == ""
+    await api.call("AuthService/Logout", {}, anna)
+    refused = 0
+    async with asyncio.timeout(REVOKED_SECONDS):
+        while refused < 5:
+            reasons = {await _by_http(api, anna), await _by_grpc(stack, anna)}
+            refused = refused + 1 if reasons == {"SESSION_REVOKED"} else 0
+    assert await _by_http(api, other) == await _by_grpc(stack, other) == ""
 
 
 async def test_a_signed_out_token_opens_no_connection(api: Api, connect: Connect) -> None:
