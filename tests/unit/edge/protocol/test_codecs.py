@@ -11,17 +11,15 @@ from google.protobuf import json_format
 from hypothesis import given
 from hypothesis import strategies as st
 from polychat.chat.v1.messaging_service_pb2 import SendMessageRequest, SendMessageResponse
-from polychat.edge.v1.client_frame_pb2 import ClientFrame, Hello, RoomCursor
+from polychat.edge.v1.client_frame_pb2 import ClientFrame
 from polychat.edge.v1.server_frame_pb2 import ServerFrame
 from polychat.edge.v1.signal_pb2 import TypingSignal
 from polychat.event.v1.room_event_pb2 import MemberLeftReason, RoomEvent
 from polychat.message.v1.receipt_pb2 import Receipt
-from polychat.message.v1.receipt_service_pb2 import AdvanceReceiptRequest
 from websockets.frames import Frame, Opcode
 
-from chassis.errors import InvalidField, InvalidRequest, RateLimited
-from chassis.validation import validate
-from edge.protocol import server_frames, shapes
+from chassis.errors import InvalidField, RateLimited
+from edge.protocol import server_frames
 from edge.protocol.client_frames import (
     CallBody,
     Incoming,
@@ -253,73 +251,6 @@ def test_depth_is_what_a_parser_would_recurse(value: Any, limit: int) -> None:
 
 def test_brackets_in_strings_are_no_depth() -> None:
     assert not too_deep(json.dumps({"text": "[" * 1000 + '"\\'}).encode())
-
-
-# ---- shapes -----------------------------------------------------------------------------------------
-
-
-def _valid(message: Any) -> bool:
-    try:
-        validate(message)
-    except InvalidRequest:
-        return False
-    return True
-
-
-def _checked(kind: Kind, message: Any) -> bool:
-    try:
-        shapes.check(kind, message)
-    except InvalidRequest:
-        return False
-    return True
-
-
-@given(
-    st.integers(-1, 2),
-    st.one_of(uuids, uuids.map(str.upper), uuids.map(lambda u: u + "\n"), text),
-    st.one_of(
-        text,
-        st.integers(4_094, 4_098).map(lambda n: "😀" * n),
-        st.integers(16_383, 16_386).map(lambda n: "x" * n),
-    ),
-    st.integers(-1, 1),
-    st.lists(st.integers(-1, 2), max_size=2),
-)
-def test_a_send_is_checked_as_protovalidate_would(
-    room_id: int, request_id: str, body: str, reply: int, mentions: list[int]
-) -> None:
-    request = SendMessageRequest(
-        room_id=room_id,
-        request_id=request_id,
-        text=body,
-        reply_to_message_id=reply,
-        mentioned_user_ids=mentions,
-    )
-    assert _checked(Kind.SEND, request) == _valid(request)
-
-
-@given(text, text, st.lists(st.tuples(st.integers(-1, 2), st.integers(-1, 2)), max_size=3))
-def test_a_hello_is_checked_as_protovalidate_would(
-    token: str, name: str, cursors: list[tuple[int, int]]
-) -> None:
-    hello = Hello(access_token=token, client=name)
-    for room_id, sequence in cursors:
-        hello.rooms.add(room_id=room_id, sequence=sequence)
-    assert _checked(Kind.HELLO, hello) == _valid(hello)
-
-
-@pytest.mark.parametrize("count", [1000, 1001])
-def test_a_hello_has_at_most_a_thousand_cursors(count: int) -> None:
-    hello = Hello(access_token="x", rooms=[RoomCursor(room_id=1)] * count)
-    assert _checked(Kind.HELLO, hello) == (count <= 1000)
-
-
-@given(st.integers(-1, 1), st.integers(-1, 1))
-def test_receipts_and_typing_are_checked_as_protovalidate_would(room_id: int, sequence: int) -> None:
-    receipt = AdvanceReceiptRequest(room_id=room_id, read_sequence=sequence)
-    assert _checked(Kind.RECEIPT, receipt) == _valid(receipt)
-    typing = TypingSignal(room_id=room_id)
-    assert _checked(Kind.TYPING, typing) == _valid(typing)
 
 
 # ---- framing ----------------------------------------------------------------------------------------
