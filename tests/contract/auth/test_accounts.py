@@ -113,7 +113,10 @@ async def test_a_hash_is_replaced_only_when_it_is_the_same(stores: Stores) -> No
 
 
 async def test_the_audit_log_refuses_changes(pool: Pool) -> None:
-    """Nothing that was written can be changed or taken away, not even by the service's own role."""
+    """No statement changes or takes away what was written.
+
+    A guard against mistakes, not against an intruder: the service's role owns the table, and with it the trigger.
+    """
     await PostgresAuditLog(pool).append(event(AuditEventKind.SIGN_IN_FAILED))
     for statement in (
         "UPDATE auth.audit_event SET kind = 'nothing'",
