@@ -115,7 +115,7 @@ async def test_a_hash_is_replaced_only_when_it_is_the_same(stores: Stores) -> No
 async def test_the_audit_log_refuses_changes(pool: Pool) -> None:
     """No statement changes or takes away what was written.
 
-    A guard against mistakes, not against an intruder: the service's role owns the table, and with it the trigger.
+    A guard against mistakes, not against an intruder: the service's role owns the table and its trigger.
     """
     await PostgresAuditLog(pool).append(event(AuditEventKind.SIGN_IN_FAILED))
     for statement in (
