@@ -148,10 +148,10 @@ class Fanout:
         for user_id in event.left:
             self._part(room, user_id, event.sequence)
         if room.waiting:
-            self._promote(room)
+            self._promote(room, event.sequence)
 
-    def _promote(self, room: Room) -> None:
-        arrived = [peer for peer, replay in room.waiting.items() if replay.cursor == room.log.head]
+    def _promote(self, room: Room, sequence: int) -> None:
+        arrived = [peer for peer, replay in room.waiting.items() if replay.cursor == sequence]
         if arrived:
             self.settle(room)
             for peer in arrived:

@@ -170,6 +170,21 @@ def test_who_leaves_before_the_head_is_reached_never_becomes_live() -> None:
     assert (ada.seen, ben.seen) == ([(7, 1), (7, 2), (7, 3)], [])
 
 
+def test_a_peer_ahead_of_the_room_is_reached_in_the_middle_of_a_mended_hole() -> None:
+    """What waited behind the hole comes out in the same turn; the peer gets what follows its cursor."""
+    here = Here()
+    ada, ben = here.peer(1), here.peer(2)
+    here.member(ada, 7)
+    assert ben.user is not None
+    room = here.fanout.enter_room(ben.user, 7, 2, 1)
+    assert not here.fanout.watch(room, ben, 2)
+    here.fanout.deliver([event(7, 2), event(7, 3), event(7, 4)])
+    here.fanout.deliver([event(7, 1)])
+    here.fanout.deliver([event(7, 5)])
+    assert ada.seen == [(7, 1), (7, 2), (7, 3), (7, 4), (7, 5)]
+    assert ben.seen == [(7, 3), (7, 4), (7, 5)]
+
+
 def test_comings_and_goings_while_a_hello_is_answered() -> None:
     """The last one for each room is kept, for as long as somebody waits."""
     here = Here()
