@@ -89,3 +89,38 @@ test("a tab whose browser was signed out, or in as somebody else, does not go on
   await expect(waiting).rejects.toMatchObject({ code: "unauthenticated" });
   expect(spent).toEqual([]);
 });
+
+test("a tab does not become who signed in on another one long ago", async () => {
+  const tokens = tab();
+  tokens.accept(answer("1"));
+  tab().accept(answer("5", 10n));
+  await expect(tokens.access(true)).rejects.toMatchObject({ code: "unauthenticated" });
+  expect(spent).toEqual([]);
+});
+
+test("a tab that ends leaves alone who signed in on another one meanwhile", () => {
+  const [old, other] = [tab(), tab()];
+  old.accept(answer("1"));
+  now = 5_000;
+  other.clear();
+  other.accept(answer("5"));
+  old.clear();
+  expect(tab().user).toEqual({ userId: 9n, username: "ada" });
+});
+
+test("a reload and another tab end the sign-in that they found", () => {
+  tab().accept(answer("1"));
+  tab().clear();
+  expect(stored.size).toBe(0);
+});
+
+test("a refresh that is answered after the sign-out does not undo it", async () => {
+  const tokens = tab();
+  tokens.accept(answer("1"));
+  const refreshing = tokens.access(true);
+  await Promise.resolve(); // the refresh token is on its way
+  tokens.clear();
+  await expect(refreshing).rejects.toMatchObject({ code: "unauthenticated" });
+  expect(spent).toEqual(["refresh 1"]);
+  expect(stored.size).toBe(0);
+});

@@ -23,6 +23,8 @@ interface Saved {
   userId: string;
   username: string;
   refreshToken: string;
+  /** When the person signed in, milliseconds since 1970: tells this sign-in from a later one of the same person. */
+  since: number;
 }
 
 const KEY = "polychat.session";
@@ -33,13 +35,17 @@ export class Tokens {
   private accessToken = "";
   private expires = 0;
   private pending: Promise<string> | null = null;
+  /** The sign-in that this tab goes by; what is stored may be another tab's by now. */
+  private own: Saved | null;
 
   constructor(
     private readonly storage: KeyValue,
     private readonly exclusive: Exclusive,
     private readonly refreshSession: (refreshToken: string) => Promise<SignedIn>,
     private readonly now: () => number,
-  ) {}
+  ) {
+    this.own = this.saved();
+  }
 
   /** Who signed in on this browser; null when nobody is. */
   get user(): { userId: bigint; username: string } | null {
@@ -47,14 +53,10 @@ export class Tokens {
     return saved === null ? null : { userId: BigInt(saved.userId), username: saved.username };
   }
 
+  /** Somebody signed in on this tab. */
   accept(signedIn: SignedIn): void {
-    const { user, accessToken, refreshToken, expiresIn } = signedIn;
-    this.accessToken = accessToken;
-    this.expires = this.now() + (expiresIn === undefined ? 0 : milliseconds(expiresIn));
-    const known = this.saved();
-    const userId = String(user?.userId ?? known?.userId ?? 0);
-    const username = user?.username ?? known?.username ?? "";
-    this.storage.setItem(KEY, JSON.stringify({ userId, username, refreshToken } satisfies Saved));
+    const { userId = 0n, username = "" } = signedIn.user ?? {};
+    this.keep(signedIn, { userId: String(userId), username, since: this.now() });
   }
 
   /** An access token that is good for a while. Raises Failure; with code `unauthenticated` the person has to sign in again. */
@@ -66,26 +68,39 @@ export class Tokens {
     return this.pending;
   }
 
+  /** Ends the sign-in of this tab; a later one, made on another tab, is not its to end. */
   clear(): void {
+    if (this.saved()?.since === this.own?.since) this.storage.removeItem(KEY);
     this.accessToken = "";
-    this.storage.removeItem(KEY);
+    this.own = null;
   }
 
   private async refresh(): Promise<string> {
-    const userId = this.user?.userId;
     await this.exclusive(async () => {
       const saved = this.saved();
       // Another tab signed out, or in as somebody else: this one must not become them unseen.
-      if (saved === null || BigInt(saved.userId) !== userId) {
-        throw new Failure("unauthenticated", "SESSION_REVOKED", "Signed out in another tab.", false);
-      }
-      this.accept(await this.refreshSession(saved.refreshToken));
+      if (saved === null || saved.userId !== this.own?.userId) throw signedOutMeanwhile();
+      const answer = await this.refreshSession(saved.refreshToken);
+      // The same while the answer was on its way: it must not undo that.
+      if (this.saved()?.refreshToken !== saved.refreshToken) throw signedOutMeanwhile();
+      this.keep(answer, saved);
     });
     return this.accessToken;
+  }
+
+  private keep({ accessToken, expiresIn, refreshToken }: SignedIn, who: Omit<Saved, "refreshToken">): void {
+    this.accessToken = accessToken;
+    this.expires = this.now() + (expiresIn === undefined ? 0 : milliseconds(expiresIn));
+    this.own = { ...who, refreshToken };
+    this.storage.setItem(KEY, JSON.stringify(this.own));
   }
 
   private saved(): Saved | null {
     const text = this.storage.getItem(KEY);
     return text === null ? null : (JSON.parse(text) as Saved);
   }
+}
+
+function signedOutMeanwhile(): Failure {
+  return new Failure("unauthenticated", "SESSION_REVOKED", "Signed out in another tab.", false);
 }
