@@ -29,7 +29,11 @@ export async function post<I extends DescMessage, O extends DescMessage>(
   const url = `/api/${method.parent.typeName}/${method.name}`;
   const [ok, text] = await exchange(fetch, url, { method: "POST", headers, body });
   if (!ok) throw failureOf(text);
-  return fromJsonString(method.output, text, { ignoreUnknownFields: true });
+  try {
+    return fromJsonString(method.output, text, { ignoreUnknownFields: true });
+  } catch {
+    throw networkFailure(); // somebody on the way answered instead: the log-in page of a hotel's network, say
+  }
 }
 
 async function exchange(fetch: Fetch, url: string, init: RequestInit): Promise<[boolean, string]> {
@@ -54,7 +58,7 @@ function failureOf(text: string): Failure {
 /** A proxy on the way may answer with something that is not ours. */
 function parsed(text: string): ErrorBody {
   try {
-    return JSON.parse(text) as ErrorBody;
+    return (JSON.parse(text) as ErrorBody | null) ?? {};
   } catch {
     return {};
   }
