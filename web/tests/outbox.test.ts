@@ -41,6 +41,16 @@ describe("one at a time per room, in order", () => {
     expect(outbox.nextTime()).toBe(2500);
     expect(ids(outbox.take(2500))).toEqual(["a"]);
   });
+
+  test("only the first of a room has a time to wait for", () => {
+    outbox.take(0);
+    outbox.refused("a", "MUTED", false, null, 0);
+    outbox.take(0);
+    outbox.refused("b", "BACKEND_UNAVAILABLE", true, 500, 0);
+    outbox.retry("a");
+    outbox.take(1000);
+    expect(outbox.nextTime()).toBeNull();
+  });
 });
 
 describe("failure", () => {

@@ -44,20 +44,14 @@ export class Outbox {
 
   /** The first message of each room that may go now; they are `sending` from here on. */
   take(now: number): Outgoing[] {
-    const busy = new Set<bigint>();
-    const taken: Outgoing[] = [];
-    for (const entry of this.entries) {
-      if (busy.has(entry.roomId) || entry.state === "sent" || entry.state === "failed") continue;
-      busy.add(entry.roomId);
-      if (entry.state === "waiting" && entry.notBefore <= now) taken.push(entry);
-    }
+    const taken = this.firsts().filter((entry) => entry.state === "waiting" && entry.notBefore <= now);
     for (const entry of taken) this.change(entry.requestId, { state: "sending", attempts: entry.attempts + 1 });
     return taken;
   }
 
   /** When the next one may go, if one only waits for its time; null otherwise. */
   nextTime(): number | null {
-    const times = this.entries.filter((e) => e.state === "waiting" && e.notBefore > 0).map((e) => e.notBefore);
+    const times = this.firsts().filter((e) => e.state === "waiting").map((e) => e.notBefore);
     return times.length === 0 ? null : Math.min(...times);
   }
 
@@ -96,6 +90,16 @@ export class Outbox {
 
   discard(requestId: string): void {
     this.settle((entry) => entry.requestId === requestId);
+  }
+
+  /** Of each room the first that is neither committed nor given up: the only one that may be on its way. */
+  private firsts(): Outgoing[] {
+    const rooms = new Map<bigint, Outgoing>();
+    for (const entry of this.entries) {
+      const open = entry.state === "waiting" || entry.state === "sending";
+      if (open && !rooms.has(entry.roomId)) rooms.set(entry.roomId, entry);
+    }
+    return [...rooms.values()];
   }
 
   private change(requestId: string, part: Partial<Outgoing>): void {
