@@ -22,6 +22,11 @@ test("one's own message reads everything before it", () => {
   expect([summary.read, summary.unread]).toEqual([45n, 0]);
 });
 
+test("one's own message from another device, replayed, does not read what came after it", () => {
+  const summary = withEvent(state(44n, 42n, 2), said(42, "mine", ME), ME);
+  expect([summary.read, summary.unread]).toEqual([42n, 2]);
+});
+
 test("a receipt never goes back", () => {
   const summary = state(44n, 41n, 3);
   expect(withRead(summary, 40n, 4)).toBe(summary);

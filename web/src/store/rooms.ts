@@ -56,7 +56,7 @@ export function withRoom(summary: RoomSummary, room: Room): RoomSummary {
   return next;
 }
 
-/** `welcome` is the server's own arithmetic: it replaces ours, but a receipt on its way keeps what was read here. */
+/** `welcome` is the server's own arithmetic: it replaces ours. A receipt that was lost with the line is sent again by the view. */
 export function withState(summary: RoomSummary, state: RoomState): RoomSummary {
   const [head, read, unread] = [state.headSequence ?? 0n, state.readSequence ?? 0n, state.unreadCount ?? 0];
   return { ...summary, head: max(summary.head, head), read, unread };
@@ -72,7 +72,7 @@ export function withEvent(summary: RoomSummary, event: RoomEvent, me: bigint): R
       if (message === undefined) return next;
       next.activity = Math.max(summary.activity, time);
       next.lastMessage = newest(summary.lastMessage, lastMessageOf(message, event.sequence));
-      if (message.senderUserId === me) return { ...next, read: max(summary.read, event.sequence), unread: 0 };
+      if (message.senderUserId === me) return withRead(next, event.sequence, 0);
       // Up to `head` the server has counted; beyond it every message is one more.
       return event.sequence > summary.head ? { ...next, unread: summary.unread + 1 } : next;
     }
