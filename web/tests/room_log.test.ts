@@ -93,4 +93,12 @@ describe("changed messages", () => {
     log.prepend([said(1), edited(2, 101n, "good")], true);
     expect(texts(log)).toEqual(["better"]);
   });
+
+  test("what was let go and comes again is as it was changed", () => {
+    const log = new RoomLog(ROOM, 0n);
+    log.applyPage([said(1), edited(2, 101n, "better"), said(3), said(4), edited(5, 103n, "best")]);
+    log.trim(1);
+    log.prepend([said(1), edited(2, 101n, "better"), said(3)], true);
+    expect(texts(log)).toEqual(["better", "best", "message 4"]);
+  });
 });

@@ -89,6 +89,7 @@ export class RoomLog {
     this.entries = this.entries.slice(-keep);
     this.oldest = first.sequence;
     this.complete = false;
+    for (const [messageId, change] of this.changes) if (change.sequence < this.oldest) this.changes.delete(messageId);
   }
 
   has(requestId: string, userId: bigint): boolean {

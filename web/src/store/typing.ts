@@ -29,6 +29,9 @@ export class Typing {
 
   /** The message is there, or nothing was heard for a while. */
   wrote(roomId: bigint, userId: bigint): void {
+    const key = `${roomId}/${userId}`;
+    this.cancels.get(key)?.();
+    this.cancels.delete(key);
     if (!this.in(roomId).includes(userId)) return;
     this.writers.set(roomId, this.in(roomId).filter((writer) => writer !== userId));
     this.changed();
