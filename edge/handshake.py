@@ -47,7 +47,7 @@ class Handshakes:
         allowed_origins: Collection[str],
     ) -> None:
         self._sessions = sessions
-        self._application: Application = Frames(sessions, admission)
+        self._application: Application = Frames(sessions)
         self._admission = admission
         self._outbox = outbox
         self._bounds = bounds
@@ -94,19 +94,14 @@ class Handshakes:
 
 
 class Frames:
-    """The WebSockets' application: sessions, behind admission."""
+    """The WebSockets' application: sessions."""
 
-    def __init__(self, sessions: Sessions, admission: Admission) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._admission = admission
+        self.connected = sessions.connected
         self.receive = sessions.receive
         self.too_slow = sessions.too_slow
         self.closed = sessions.closed
-
-    def connected(self, peer: Peer) -> None:
-        """See Application."""
-        self._admission.arrived(peer)
-        self._sessions.connected(peer)
 
     def refuse(self, peer: Peer, failure: FrameInvalid) -> None:
         """See Application."""

@@ -115,7 +115,7 @@ class StreamPeer(Peer):
         """See Peer."""
         pending, self.pending = self.pending, None
         self._frames.extend(pending or ())
-        self._close = (code, reason)
+        self._close = self._close or (code, reason)
         self._resumed.set()
         self._taken.set()
         self._moved.set()
@@ -135,8 +135,12 @@ class SessionService:
         self._outbox = outbox
 
     async def Session(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:  # noqa: N802 — gRPC's name
-        """One connection. Ends with the status of its close code."""
-        peer = StreamPeer(self._sessions.new_connection(), self._outbox, self._sessions, _address(context))
+        """One connection. Ends with the status of its close code. Raises TooManyConnections, RateLimited."""
+        address = _address(context)
+        refusal = self._sessions.admission.refuse_handshake(address)
+        if refusal is not None:
+            raise refusal
+        peer = StreamPeer(self._sessions.new_connection(), self._outbox, self._sessions, address)
         self._sessions.connected(peer)
         reader = asyncio.create_task(peer.read(requests))
         reader.add_done_callback(lambda task: _ended(peer, task))

@@ -74,7 +74,7 @@ class Sessions:
         self.lifetimes = Lifetimes(settings, wheel, self.close, self._request_of, clock)
         self._callers = callers
         self._rooms = rooms
-        self._admission = admission
+        self.admission = admission
         self._tasks = tasks
         self._metrics = metrics
         self._clock = clock
@@ -95,6 +95,7 @@ class Sessions:
         """A wire is up; `hello` is due."""
         self.peers[peer.connection.connection_id] = peer
         self.empty.clear()
+        self.admission.arrived(peer)
         self.lifetimes.await_hello(peer)
         self._metrics.opened(peer.wire.name.lower())
 
@@ -131,7 +132,7 @@ class Sessions:
         connection.close()
         self._rooms.leave(peer)
         self.link.close(connection.connection_id)
-        self._admission.left(peer)
+        self.admission.left(peer)
         mates = self.by_session.get(connection.session_id)
         if mates is not None:
             mates.discard(peer)
@@ -158,12 +159,12 @@ class Sessions:
 
     def _handle(self, peer: Peer, incoming: Incoming) -> None:
         connection = peer.connection
-        over_rate = connection.phase is Phase.OPEN and not self._admission.may_send(peer)
+        over_rate = connection.phase is Phase.OPEN and not self.admission.may_send(peer)
         step = connection.receive(incoming.kind)
         if step is Step.HANDLE:
             try:
                 if over_rate:
-                    raise RateLimited(retry_after=self._admission.wait_seconds(peer))
+                    raise RateLimited(retry_after=self.admission.wait_seconds(peer))
                 self.requests.handle(peer, incoming)
             except Failure as failure:
                 self._failed(peer, incoming, failure)
@@ -177,7 +178,7 @@ class Sessions:
     def _failed(self, peer: Peer, incoming: Incoming, failure: Failure) -> None:
         if incoming.kind in REQUESTS:
             self.requests.finish(peer, incoming.kind, incoming.id, failure)
-        if failure.reason == RateLimited.reason and self._admission.strike(peer) > MAX_RATE_STRIKES:
+        if failure.reason == RateLimited.reason and self.admission.strike(peer) > MAX_RATE_STRIKES:
             self.close(peer, CloseCode.RATE_LIMITED, failure)
 
     def _refuse(self, peer: Peer, refused: Refused) -> None:
@@ -213,7 +214,7 @@ class Sessions:
     def _admit(self, peer: Peer, incoming: Incoming, caller: Caller) -> None:
         if caller.expire_time <= self._clock():
             raise TokenExpired
-        self._admission.admit(peer, caller.user_id)
+        self.admission.admit(peer, caller.user_id)
         connection = peer.connection
         connection.identify(caller.user_id, caller.session_id, caller.token, caller.expire_time)
         self.by_session.setdefault(caller.session_id, set()).add(peer)
@@ -260,7 +261,7 @@ class Sessions:
             self._unwelcome(peer, opening.request_id, failure_of(opened.failure))
             return
         peer.connection.opened()
-        self._admission.greeted(peer)
+        self.admission.greeted(peer)
         self.lifetimes.keep(peer)
         self._rooms.welcome(peer, opening.request_id, opening.hello, opened, passed)
         self.requests.finish(peer, Kind.HELLO, 0, None)

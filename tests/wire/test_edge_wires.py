@@ -12,10 +12,12 @@ from polychat.auth.v1 import auth_service_pb2, auth_service_pb2_grpc
 from polychat.chat.v1 import room_service_pb2, room_service_pb2_grpc
 from polychat.edge.v1 import client_frame_pb2, edge_service_pb2_grpc, server_frame_pb2
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
 from chassis.status import from_rpc_error
-from tests.support.edge_client import Here, client, until
+from edge.config import EdgeLiveSettings
+from tests.support.edge_client import Here, client, open_here, raw_client, until
 from tests.support.edge_grpc import grpc_edge
 from tests.support.edge_world import token
 
@@ -114,3 +116,28 @@ async def test_public_methods_on_the_grpc_port(here: Here) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await rooms.CreateRoom(room_service_pb2.CreateRoomRequest(title="T"))
         assert from_rpc_error(caught.value).reason == "TOKEN_MISSING"
+
+
+async def test_a_session_counts_for_its_address() -> None:
+    """The bounds per address are the same on every wire, and an end takes off only what was counted."""
+    async with (
+        open_here(trusted_addresses=()) as here,
+        grpc_edge(here) as channel,
+        client(here, 1),
+    ):
+        here.limits[0] = EdgeLiveSettings(connections_per_address=2)
+        session = edge_service_pb2_grpc.EdgeServiceStub(channel).Session
+        call = session()
+        hello = client_frame_pb2.ClientFrame(id=1)
+        hello.hello.access_token = token(2)
+        await call.write(hello)
+        assert (await frame_of(call)).welcome.user_id == 2
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await session().read()
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert from_rpc_error(refused.value).reason == "TOO_MANY_CONNECTIONS"
+        call.cancel()
+        await until(lambda: len(here.edge.sessions.peers) == 1)
+        async with client(here, 3):
+            with pytest.raises(InvalidStatus):
+                await raw_client(here).__aenter__()
