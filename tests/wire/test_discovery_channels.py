@@ -5,28 +5,24 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
-from grpc_status import rpc_status
 from polychat.user.v1.user_service_pb2 import GetUserRequest
 from polychat.user.v1.user_service_pb2_grpc import UserServiceStub
 
 from chassis.errors import BackendUnavailable, Code
 from chassis.grpc_options import CHANNEL_OPTIONS, SERVER_OPTIONS, Options
-from chassis.status import from_rpc_error, to_status
-from discovery import Discovery, ServiceClient, open_discovery
-from discovery.breaker import FAILURES_TO_OPEN
+from chassis.status import from_rpc_error
+from discovery import Discovery, open_discovery
 from tests.support.consul import ConsulAgent, own_consul
+from tests.support.discovery_clients import Client, ask, caller, registered, seen_by
 from tests.support.eventually import eventually
-from tests.support.instances import NOT_SERVING, FakeUsers, make_process, users
-
-Client = ServiceClient[UserServiceStub]
+from tests.support.instances import NOT_SERVING, make_process, users
 
 
 @pytest.fixture
@@ -34,41 +30,6 @@ async def consul(tmp_path: Path) -> AsyncIterator[ConsulAgent]:
     async with own_consul(tmp_path) as agent:
         await agent.start()
         yield agent
-
-
-@asynccontextmanager
-async def registered(consul: ConsulAgent, *servers: FakeUsers) -> AsyncIterator[list[Discovery]]:
-    """The discovery of each server's process, registered as its name."""
-    async with AsyncExitStack() as stack:
-        found = []
-        for server in servers:
-            discovery = await stack.enter_async_context(
-                open_discovery(make_process("user", server.name, consul.address))
-            )
-            await discovery.register("user", server.port)
-            found.append(discovery)
-        yield found
-
-
-@asynccontextmanager
-async def caller(consul: ConsulAgent) -> AsyncIterator[tuple[Discovery, Client]]:
-    async with open_discovery(make_process("edge", "edge-1", consul.address)) as discovery:
-        yield discovery, discovery.client("user", UserServiceStub)
-
-
-async def ask(client: Client) -> str:
-    reply = await client.stub.GetUser(GetUserRequest(user_id=1))
-    return reply.user.display_name
-
-
-def seen_by(client: Client, *names: str) -> Callable[[], Awaitable[bool]]:
-    """Whether calls reach exactly these instances."""
-
-    async def probe() -> bool:
-        answers = await asyncio.gather(*(ask(client) for _ in range(8)), return_exceptions=True)
-        return set(answers) == set(names)
-
-    return probe
 
 
 async def test_calls_are_balanced_over_the_instances_that_are_registered(consul: ConsulAgent) -> None:
@@ -184,71 +145,6 @@ async def test_an_instance_that_moves_keeps_its_name_and_replaces_its_entry(cons
             await eventually(lambda: _ports(client, [new[0].port]), what="the new port in place of the old")
 
 
-async def test_an_unanswered_call_ends_at_the_deadline_of_the_service_config(consul: ConsulAgent) -> None:
-    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
-        _discovery, client = both
-        await client.ready(10)
-
-        async def hang(_context: Any) -> None:
-            await asyncio.Event().wait()
-
-        servers[0].answer = hang
-        started = time.monotonic()
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await ask(client)
-        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        assert 2.9 < time.monotonic() - started < 4
-
-
-async def test_an_unavailable_answer_is_tried_again_when_the_method_may_be(consul: ConsulAgent) -> None:
-    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
-        _discovery, client = both
-        await client.ready(10)
-
-        async def refuse_once(context: Any) -> None:
-            servers[0].answer = None
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
-
-        servers[0].answer = refuse_once
-        assert await ask(client) == "user-1"
-        assert servers[0].calls == 2
-
-
-async def test_behind_an_open_breaker_calls_fail_at_once_until_a_probe_succeeds(consul: ConsulAgent) -> None:
-    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
-        discovery, client = both
-        await client.ready(10)
-
-        async def refuse(context: Any) -> None:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
-
-        servers[0].answer = refuse
-        await eventually(lambda: _breaker(discovery, 2.0, client), what="an open breaker")
-        calls = servers[0].calls
-        with pytest.raises(grpc.aio.AioRpcError):
-            await ask(client)
-        assert servers[0].calls == calls
-        servers[0].answer = None
-        await eventually(seen_by(client, "user-1"), what="calls again")
-        assert await _breaker(discovery, 0.0, client)
-
-
-async def test_a_service_that_lacks_something_for_one_method_opens_no_breaker(consul: ConsulAgent) -> None:
-    """It says so itself, so it is there, and its other methods may be fine."""
-    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
-        discovery, client = both
-        await client.ready(10)
-
-        async def lacks(context: Any) -> None:
-            await context.abort_with_status(rpc_status.to_status(to_status(BackendUnavailable("redis"))))
-
-        servers[0].answer = lacks
-        for _ in range(FAILURES_TO_OPEN + 1):
-            with pytest.raises(grpc.aio.AioRpcError):
-                await ask(client)
-        assert await _breaker(discovery, 0.0, client)
-
-
 async def test_a_call_in_flight_survives_the_change_of_the_set(consul: ConsulAgent) -> None:
     async with users("user-1", "user-2") as both, registered(consul, both[0]), caller(consul) as found:
         discovery, client = found
@@ -267,21 +163,6 @@ async def test_a_call_in_flight_survives_the_change_of_the_set(consul: ConsulAge
             await eventually(lambda: _replaced(discovery, before), what="a new channel")
             go.set()
             assert await slow == "user-1"
-
-
-async def test_an_answer_that_asks_for_no_retry_is_not_tried_again(consul: ConsulAgent) -> None:
-    """gRFC A6: a negative pushback, for an outcome that a second attempt cannot tell sooner."""
-    async with users("user-1") as servers, registered(consul, *servers), caller(consul) as both:
-        _discovery, client = both
-        await client.ready(10)
-
-        async def refuse(context: Any) -> None:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "not now", (("grpc-retry-pushback-ms", "-1"),))
-
-        servers[0].answer = refuse
-        with pytest.raises(grpc.aio.AioRpcError):
-            await ask(client)
-        assert servers[0].calls == 1
 
 
 async def test_a_silent_connection_is_pinged_and_not_cut_off_for_it() -> None:
@@ -358,11 +239,3 @@ async def _ports(client: Client, ports: list[int]) -> bool:
 
 async def _replaced(discovery: Discovery, before: grpc.aio.Channel) -> bool:
     return discovery._service("user").channel.channel is not before
-
-
-async def _breaker(discovery: Discovery, state: float, client: Client) -> bool:
-    await asyncio.gather(ask(client), return_exceptions=True)
-    value = discovery._process.metrics.registry.get_sample_value(
-        "polychat_edge_breaker_state", {"service": "user"}
-    )
-    return value == state
