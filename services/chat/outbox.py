@@ -52,6 +52,7 @@ class OutboxRelay:
         task = self._next.get(room_id)
         if task is None:
             task = asyncio.create_task(self._run(room_id))
+            task.add_done_callback(_retrieve)
             self._next[room_id] = task
         await asyncio.shield(task)
 
@@ -93,3 +94,9 @@ class OutboxRelay:
                 await self._append(rows)
         except TimeoutError as error:
             raise BackendUnavailable("kafka") from error
+
+
+def _retrieve(run: asyncio.Task[None]) -> None:
+    """A run may fail when nobody waits for it any more: the rows stay, and the sweep says what is wrong."""
+    if not run.cancelled():
+        run.exception()

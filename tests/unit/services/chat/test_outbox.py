@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+from typing import Any
+
 import pytest
 
 from chassis.errors import BackendUnavailable
 from services.chat.outbox import OutboxRelay
 from services.chat.ports import Produce
+from tests.support.chat_world import settle
 
 LOCKED, FREE = 1, 2
 
@@ -16,8 +21,11 @@ class Outbox:
 
     def __init__(self) -> None:
         self.rooms = [LOCKED, FREE]
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def move(self, room_id: int, _limit: int, produce: Produce) -> int:
+        await self.answers.wait()
         if room_id == LOCKED:
             raise BackendUnavailable("postgres")
         await produce([])
@@ -52,3 +60,22 @@ async def test_nothing_is_remembered_of_a_room_that_was_drained() -> None:
     with pytest.raises(BackendUnavailable):
         await relay.drain(LOCKED)
     assert (dict(relay._running), relay._next) == ({}, {})
+
+
+async def test_a_run_that_fails_when_nobody_waits_any_more_is_no_loose_end() -> None:
+    """A caller is answered by the outcome and leaves; the rows are the sweep's."""
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    outbox = Outbox()
+    outbox.answers.clear()
+    relay = OutboxRelay(outbox, take)
+    waiting = asyncio.create_task(relay.drain(LOCKED))
+    await settle()
+    waiting.cancel()
+    await settle()
+    outbox.answers.set()
+    await settle()
+    assert waiting.cancelled()
+    del waiting
+    gc.collect()
+    assert complaints == []
