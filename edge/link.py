@@ -122,10 +122,11 @@ class Link:
             self._stage()
 
     def refresh(self, connection_id: int, token: str) -> None:
-        """Gives a connection's new token."""
-        self._connections[connection_id] = token
-        self._staged.refresh[connection_id] = token
-        self._stage()
+        """Gives the new token of a connection; one that ended meanwhile stays ended."""
+        if connection_id in self._connections:
+            self._connections[connection_id] = token
+            self._staged.refresh[connection_id] = token
+            self._stage()
 
     def send(self, connection_id: int, request: SendMessageRequest, on_outcome: OnOutcome) -> None:
         """Sends a message; `on_outcome` is called once. Raises Overloaded."""
