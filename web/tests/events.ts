@@ -22,6 +22,10 @@ export function joined(sequence: number, userId: bigint): RoomEvent {
   return event(sequence, userId, { case: "memberJoined", value: { membership: { roomId: ROOM, userId } } });
 }
 
+export function left(sequence: number, userId: bigint): RoomEvent {
+  return event(sequence, userId, { case: "memberLeft", value: { userId } });
+}
+
 type Payload = NonNullable<Parameters<typeof create<typeof RoomEventSchema>>[1]>["payload"];
 
 function event(sequence: number, actorUserId: bigint, payload: Payload, requestId = ""): RoomEvent {

@@ -37,7 +37,7 @@ export interface Listener {
   state(state: ConnectionState): void;
   welcome(welcome: Welcome): void;
   frame(body: ServerFrame["body"]): void;
-  /** Where each room's copy ends, for `hello`. */
+  /** Where each room's copy ends, for `hello`: at most 1,000. */
   cursors(): { roomId: bigint; sequence: bigint }[];
 }
 
@@ -58,7 +58,6 @@ const REPLY_MS = 10_000;
 const GREETING_MS = 15_000;
 /** How long a `ping` may stay unanswered when there is reason to doubt the line. */
 const PROBE_MS = 5_000;
-const MAX_CURSORS = 1000;
 
 export class Session {
   state: ConnectionState = INITIAL;
@@ -160,7 +159,7 @@ export class Session {
   }
 
   private hello(): void {
-    const rooms = this.listener.cursors().slice(0, MAX_CURSORS).map((room) => create(RoomCursorSchema, room));
+    const rooms = this.listener.cursors().map((room) => create(RoomCursorSchema, room));
     this.write({ id: HELLO_ID, body: { case: "hello", value: { accessToken: this.token, client: CLIENT, rooms } } });
   }
 

@@ -13,8 +13,9 @@ import type { Gap, Skip, Welcome } from "../gen/polychat/edge/v1/server_frame_pb
 import type { RoomEvent } from "../gen/polychat/event/v1/room_event_pb";
 import type { Receipt } from "../gen/polychat/message/v1/receipt_pb";
 import { History } from "./history";
+import { RoomListing } from "./room_listing";
 import type { RoomSummary } from "./rooms";
-import { inOrder, unknownRoom, withEvent, withRead, withRoom, withState } from "./rooms";
+import { inOrder, unknownRoom, withEvent, withRead, withReset, withRoom, withState } from "./rooms";
 import type { Users } from "./users";
 
 export interface BookOwner {
@@ -31,8 +32,8 @@ const MOST_ENTRIES = 1000;
 const OPEN_ENTRIES = 50;
 /** A longer gap is not filled from the past: the newest page is shown, older ones load when scrolled to. */
 const LONGEST_FILL = 1000n;
-const ROOM_PAGE_SIZE = 100;
-const LIST_RETRY_MS = 2_000;
+/** As many as `hello` takes. */
+const MOST_CURSORS = 1000;
 
 export class RoomBook {
   /** In the order of the list; a new array after every change. */
@@ -42,15 +43,18 @@ export class RoomBook {
   /** Why the open room's history could not be loaded; null when it could. */
   historyFailure: Failure | null = null;
   private readonly history: History;
+  private readonly listing: RoomListing;
   private readonly summaries = new Map<bigint, RoomSummary>();
   private readonly logs = new Map<bigint, RoomLog>();
+  /** The rooms of the last `hello`: what they missed is replayed. */
+  private told: ReadonlySet<bigint> = new Set();
   private opened: bigint | null = null;
 
   constructor(
     private readonly me: bigint,
     private readonly api: Api,
     private readonly users: Users,
-    private readonly world: World,
+    world: World,
     private readonly owner: BookOwner,
   ) {
     this.history = new History(api, {
@@ -58,6 +62,11 @@ export class RoomBook {
       caughtUp: (events) => this.caughtUp(events),
       loadedOlder: (events) => this.loadedOlder(events),
       historyFailed: (roomId, failure) => this.historyFailed(roomId, failure),
+      later: world.later,
+    });
+    this.listing = new RoomListing(api, {
+      page: (rooms) => this.list(rooms),
+      listed: () => this.wholeListed(),
       later: world.later,
     });
   }
@@ -99,15 +108,16 @@ export class RoomBook {
 
   /** A room that this person made, joined or opened just now. */
   entered(room: Room): void {
-    if (!this.logs.has(room.roomId)) this.logs.set(room.roomId, new RoomLog(room.roomId, room.headSequence ?? 0n));
-    this.put(withRoom(this.summaries.get(room.roomId) ?? unknownRoom(room.roomId), room));
-    this.users.want(room.directUserId);
+    this.listing.enter(room.roomId);
+    this.describeAs(room);
+    this.reorder();
   }
 
   left(roomId: bigint): void {
     this.summaries.delete(roomId);
     this.logs.delete(roomId);
     this.history.forget(roomId);
+    this.listing.leave(roomId);
     this.reorder();
   }
 
@@ -115,14 +125,20 @@ export class RoomBook {
   read(roomId: bigint, sequence: bigint): boolean {
     const summary = this.summaries.get(roomId);
     if (summary === undefined || sequence <= summary.read) return false;
-    this.put(withRead(summary, sequence, this.unreadAfter(roomId, sequence)));
+    const unread = this.unreadAfter(summary, sequence);
+    this.summaries.set(roomId, withRead(summary, sequence, unread ?? summary.unread));
+    if (unread === null) this.listing.refresh();
+    this.reorder();
     return true;
   }
 
-  /** Where each copy ends, the most recently active first. */
+  /** Where each copy ends, for `hello`: the most recently active first, as many as it takes. */
   cursors(): { roomId: bigint; sequence: bigint }[] {
-    const known = this.rooms.map((room) => this.logs.get(room.roomId)).filter((log) => log !== undefined);
-    return known.map((log) => ({ roomId: log.roomId, sequence: log.cursor }));
+    const ordered = new Set([...this.rooms.map((room) => room.roomId), ...this.logs.keys()]);
+    const logs = [...ordered].map((roomId) => this.logs.get(roomId)).filter((log) => log !== undefined);
+    const told = logs.slice(0, MOST_CURSORS);
+    this.told = new Set(told.map((log) => log.roomId));
+    return told.map((log) => ({ roomId: log.roomId, sequence: log.cursor }));
   }
 
   welcomed(welcome: Welcome): void {
@@ -132,12 +148,14 @@ export class RoomBook {
     }
     for (const state of welcome.rooms) {
       const { roomId } = state;
-      if (!this.logs.has(roomId)) this.logs.set(roomId, new RoomLog(roomId, state.headSequence ?? 0n));
+      // Whose place was not told begins at its head, and what is before it, back to the joining, is loaded when somebody looks.
+      if (!this.logs.has(roomId) || !this.told.has(roomId)) this.logs.set(roomId, new RoomLog(roomId, state.headSequence ?? 0n));
       this.summaries.set(roomId, withState(this.summaries.get(roomId) ?? unknownRoom(roomId), state));
     }
+    this.historyFailure = null;
     this.reorder();
     this.users.askAgain();
-    void this.listRooms();
+    this.listing.refresh();
     if (this.opened !== null) void this.fillOpened(this.opened);
   }
 
@@ -151,7 +169,8 @@ export class RoomBook {
     const applied = log.apply(event);
     if (applied === "missing") this.history.catchUp(roomId, sequence);
     if (applied === "applied") this.caughtUp([event]);
-    if (known === undefined && !joined && this.logs.has(roomId)) void this.describe(roomId);
+    if (joined) this.listing.enter(roomId);
+    else if (known === undefined && this.logs.has(roomId)) void this.describe(roomId);
   }
 
   skipped({ roomId, fromSequence, toSequence }: Skip): void {
@@ -166,9 +185,11 @@ export class RoomBook {
     }
     this.history.forget(roomId);
     this.logs.set(roomId, new RoomLog(roomId, headSequence));
+    const summary = this.summaries.get(roomId);
+    if (summary !== undefined && reset) this.summaries.set(roomId, withReset(summary, headSequence));
     if (roomId === this.opened) void this.fillOpened(roomId);
-    void this.listRooms();
-    this.owner.changed();
+    this.listing.refresh();
+    this.reorder();
   }
 
   /** How far somebody has read; one's own comes from another device. */
@@ -181,25 +202,17 @@ export class RoomBook {
     if (log !== undefined && log.entries.length < OPEN_ENTRIES) await this.history.loadOlder(roomId);
   }
 
-  /** Titles, kinds and last messages; `welcome` has only the numbers. */
-  private async listRooms(): Promise<void> {
-    try {
-      let pageToken = "";
-      do {
-        const page = await this.api.call(RoomService.method.listRooms, { pageSize: ROOM_PAGE_SIZE, pageToken });
-        for (const room of page.rooms) this.list(room);
-        this.reorder();
-        pageToken = page.nextPageToken;
-      } while (pageToken !== "");
-      this.listed = true;
-      this.owner.changed();
-    } catch (error) {
-      const failure = asFailure(error);
-      if (failure.retryable) this.world.later(failure.retryAfter ?? LIST_RETRY_MS, () => void this.listRooms());
-    }
+  private list(rooms: readonly Room[]): void {
+    for (const room of rooms) this.describeAs(room);
+    this.reorder();
   }
 
-  private list(room: Room): void {
+  private wholeListed(): void {
+    this.listed = true;
+    this.owner.changed();
+  }
+
+  private describeAs(room: Room): void {
     if (!this.logs.has(room.roomId)) this.logs.set(room.roomId, new RoomLog(room.roomId, room.headSequence ?? 0n));
     this.summaries.set(room.roomId, withRoom(this.summaries.get(room.roomId) ?? unknownRoom(room.roomId), room));
     this.users.want(room.directUserId, room.lastMessage?.senderUserId ?? 0n);
@@ -209,7 +222,8 @@ export class RoomBook {
   private async describe(roomId: bigint): Promise<void> {
     try {
       const { room } = await this.api.call(RoomService.method.getRoom, { roomId });
-      if (room !== undefined) this.entered(room);
+      if (room !== undefined && this.logs.has(roomId)) this.describeAs(room); // it may have been left meanwhile
+      this.reorder();
     } catch (error) {
       asFailure(error); // the list of the next welcome has it
     }
@@ -222,10 +236,11 @@ export class RoomBook {
   }
 
   private summarize(event: RoomEvent): void {
-    const { roomId, actorUserId, payload } = event;
+    const { roomId, sequence, actorUserId, payload } = event;
+    const summary = this.summaries.get(roomId) ?? unknownRoom(roomId);
     const left = payload.case === "memberLeft" ? payload.value.userId : 0n;
-    if (left === this.me) return this.left(roomId);
-    this.summaries.set(roomId, withEvent(this.summaries.get(roomId) ?? unknownRoom(roomId), event, this.me));
+    if (left === this.me && sequence > summary.joined) return this.left(roomId);
+    this.summaries.set(roomId, withEvent(summary, event, this.me));
     const joined = payload.case === "memberJoined" ? (payload.value.membership?.userId ?? 0n) : 0n;
     this.users.want(actorUserId, left, joined);
     if (roomId !== this.opened) this.logs.get(roomId)?.trim(KEEP_ENTRIES);
@@ -245,16 +260,13 @@ export class RoomBook {
     this.owner.changed();
   }
 
-  /** Messages of others after `sequence`, counted in the copy, which has everything after what was unread before. */
-  private unreadAfter(roomId: bigint, sequence: bigint): number {
-    const entries = this.logs.get(roomId)?.entries ?? [];
-    const later = entries.filter((e) => e.sequence > sequence && e.content.case === "message");
+  /** Messages of others after `sequence`, counted in the copy; null when it does not have all of them. */
+  private unreadAfter({ roomId, head }: RoomSummary, sequence: bigint): number | null {
+    if (sequence >= head) return 0;
+    const log = this.logs.get(roomId);
+    if (log === undefined || log.oldest > sequence + 1n || log.cursor < head) return null;
+    const later = log.entries.filter((e) => e.sequence > sequence && e.content.case === "message");
     return later.filter((e) => e.actorUserId !== this.me).length;
-  }
-
-  private put(summary: RoomSummary): void {
-    this.summaries.set(summary.roomId, summary);
-    this.reorder();
   }
 
   private reorder(): void {

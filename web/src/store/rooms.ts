@@ -13,6 +13,8 @@ export interface RoomSummary {
   kind: RoomKind;
   directUserId: bigint;
   archived: boolean;
+  /** Where this person's present membership begins; 0 when nobody said. */
+  joined: bigint;
   head: bigint;
   read: bigint;
   unread: number;
@@ -32,7 +34,7 @@ export interface LastMessage {
 export function unknownRoom(roomId: bigint): RoomSummary {
   return {
     roomId, title: "", kind: RoomKind.UNSPECIFIED, directUserId: 0n, archived: false,
-    head: 0n, read: 0n, unread: 0, lastMessage: null, activity: 0,
+    joined: 0n, head: 0n, read: 0n, unread: 0, lastMessage: null, activity: 0,
   };
 }
 
@@ -59,7 +61,13 @@ export function withRoom(summary: RoomSummary, room: Room): RoomSummary {
 /** `welcome` is the server's own arithmetic: it replaces ours. A receipt that was lost with the line is sent again by the view. */
 export function withState(summary: RoomSummary, state: RoomState): RoomSummary {
   const [head, read, unread] = [state.headSequence ?? 0n, state.readSequence ?? 0n, state.unreadCount ?? 0];
-  return { ...summary, head: max(summary.head, head), read, unread };
+  const joined = state.joinedSequence ?? summary.joined;
+  return { ...summary, joined, head: max(summary.head, head), read, unread };
+}
+
+/** The server's log was set back to `head`; what it has of the room now comes with the next list. */
+export function withReset(summary: RoomSummary, head: bigint): RoomSummary {
+  return { ...summary, head, read: summary.read < head ? summary.read : head, lastMessage: null };
 }
 
 export function withEvent(summary: RoomSummary, event: RoomEvent, me: bigint): RoomSummary {
@@ -82,6 +90,7 @@ export function withEvent(summary: RoomSummary, event: RoomEvent, me: bigint): R
       return { ...next, lastMessage: deleted(summary.lastMessage, payload.value.messageId) };
     case "memberJoined":
       next.activity = Math.max(summary.activity, time);
+      if (payload.value.membership?.userId === me) next.joined = max(summary.joined, event.sequence);
       if (payload.value.room === undefined) return next;
       return { ...next, ...described(payload.value.room), directUserId: partner(summary, event, me) };
     case "roomUpdated":
