@@ -134,7 +134,21 @@ class SettingsWatcher:
         return WAIT_SECONDS
 
 
+def problem_of(model: type[BaseModel], key: str, value: bytes) -> str | None:
+    """Why a process would refuse this value of a key, None when it would take it."""
+    problem: ValidationError | None = None
+    for candidate in _readings(value):
+        try:
+            model.model_validate({key: candidate})
+        except ValidationError as error:
+            problem = error
+        else:
+            return None
+    return _why(problem)
+
+
 def _readings(value: bytes) -> Iterable[object]:
+    """What a stored value may mean: its text, and what the text says as JSON."""
     text = value.decode("utf-8", errors="replace").strip()
     yield text
     try:

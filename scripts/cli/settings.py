@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from chassis.config import ProcessSettings
 from discovery.agent import ConsulAway, KeyValue, open_agent
+from discovery.live_settings import problem_of
 from edge.config import EdgeLiveSettings, EdgeSettings
 from scripts.cli.session import UNREACHABLE
 from scripts.stack.commands import DEFAULT_DATA
@@ -101,20 +102,10 @@ def live_problems(stored: Mapping[str, str]) -> list[str]:
             known = ", ".join(model.model_fields) if model else ", ".join(LIVE)
             found.append(f"{PREFIX}{name}: nobody reads this; there are {known}")
             continue
-        try:
-            model.model_validate({key: _reading(value)})
-        except ValidationError as error:
-            found.append(
-                f"{PREFIX}{name}: {error.errors()[0]['msg']} (it is {value!r}; the last good value stays)"
-            )
+        why = problem_of(model, key, value.encode())
+        if why is not None:
+            found.append(f"{PREFIX}{name}: {why} (it is {value!r}; the last good value stays)")
     return found
-
-
-def _reading(value: str) -> object:
-    try:
-        return json.loads(value)
-    except ValueError:
-        return value
 
 
 def _environment(process: str | None) -> Iterator[str]:
