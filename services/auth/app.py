@@ -26,7 +26,7 @@ from services.auth.hints import RedisSessionHints
 from services.auth.key_store import PostgresKeyStore
 from services.auth.limiter import LocalLimiter, RedisLimiter
 from services.auth.origin import Origins
-from services.auth.passwords import Argon2Hasher, open_hasher
+from services.auth.passwords import Argon2Hasher, common_passwords, open_hasher
 from services.auth.ports import Ids, Limiter, SessionHints
 from services.auth.profiles import RemoteProfiles
 from services.auth.store import PostgresAccountStore, PostgresAuditLog, PostgresSessionStore
@@ -134,9 +134,9 @@ def _wire(settings: AuthSettings, parts: Parts) -> UseCases:
     audit = PostgresAuditLog(parts.pool)
     return UseCases(
         keys,
-        Registration(accounts, profiles, parts.hasher, limits, pairs, ids, _now),
+        Registration(accounts, profiles, parts.hasher, limits, pairs, ids, _now, common_passwords()),
         Login(accounts, sessions, audit, parts.hasher, limits, parts.hints, pairs, ids, _now),
-        Sessions(sessions, parts.hints, pairs, _now),
+        Sessions(sessions, parts.hints, limits, pairs, _now),
     )
 
 

@@ -34,12 +34,16 @@ class AuthLiveSettings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     login_per_user_minute: int = Field(5, ge=1, description="tries at one account from one address")
     login_per_address_minute: int = Field(30, ge=1, description="tries from one address")
+    login_minute: int = Field(300, ge=1, description="tries to sign in, whoever it is and from wherever")
     register_per_address_hour: int = Field(5, ge=1, description="registrations from one address")
+    refresh_per_session_minute: int = Field(10, ge=1, description="refreshes of one session")
 
     def limits(self) -> Limits:
         """The limits in the words of the domain."""
         return Limits(
             login_user=Rate(self.login_per_user_minute, _MINUTE),
             login_address=Rate(self.login_per_address_minute, _MINUTE),
+            login_all=Rate(self.login_minute, _MINUTE),
             register_address=Rate(self.register_per_address_hour, _HOUR),
+            refresh_session=Rate(self.refresh_per_session_minute, _MINUTE),
         )

@@ -6,6 +6,7 @@ instances at most n times the rate gets through.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import math
 import time
@@ -25,7 +26,8 @@ LOCAL_KEYS = 10_000
 """Keys an instance remembers by itself; the one not used for longest is forgotten first."""
 REDIS_PAUSE_SECONDS = 5.0
 """After a failure Redis is left alone this long, so that sign-ins do not wait for it one by one."""
-_WATCH_TRIES = 3
+_WATCH_TRIES = 5
+_TURNS = 64
 
 log = logs.get("limiter")
 
@@ -62,22 +64,27 @@ class LocalLimiter:
 
 
 class RedisLimiter:
-    """Limiter in Redis by WATCH and MULTI: scripts are not allowed there."""
+    """Limiter in Redis by WATCH and MULTI: scripts are not allowed there.
+
+    In one process the calls for a key take turns, so that only other instances change it in between.
+    """
 
     def __init__(self, redis: Redis, local: LocalLimiter, clock: Callable[[], float] = time.time) -> None:
         self._redis = redis
         self._local = local
         self._clock = clock
         self._away_until = 0.0
+        self._turns = [asyncio.Lock() for _ in range(_TURNS)]
 
     async def take(self, key: str, rate: Rate) -> float:
         # Counted here as well, so that the local count is warm when Redis goes away.
         local_wait = await self._local.take(key, rate)
-        if self._clock() < self._away_until:
-            return local_wait
         name = "polychat:auth:limit:" + hashlib.sha256(key.encode()).hexdigest()
         try:
-            return await self._take(name, rate)
+            async with self._turns[hash(name) % _TURNS]:
+                if self._clock() < self._away_until:
+                    return local_wait
+                return await self._take(name, rate)
         except (RedisError, OSError, TimeoutError) as error:
             self._away_until = self._clock() + REDIS_PAUSE_SECONDS
             log.warning("limits_kept_locally", error=type(error).__name__)

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from importlib import resources
 from typing import TypeVar
 
 import argon2
@@ -23,6 +24,12 @@ QUEUE = 64
 RETRY_SECONDS = 1.0
 
 T = TypeVar("T")
+
+
+def common_passwords() -> frozenset[str]:
+    """Passwords that guessing begins with (OWASP ASVS 5.0, 6.2.4), casefolded, of 8 characters or more."""
+    text = resources.files(__package__).joinpath("common_passwords.txt").read_text(encoding="utf-8")
+    return frozenset(text.splitlines())
 
 
 class Argon2Hasher:

@@ -158,4 +158,6 @@ class Limits:
 
     login_user: Rate
     login_address: Rate
+    login_all: Rate
     register_address: Rate
+    refresh_session: Rate

@@ -19,6 +19,7 @@ from services.auth.memory import (
     MemorySessionStore,
     Tables,
 )
+from services.auth.passwords import common_passwords
 from services.auth.ports import Limits, Profiles, Rate
 from services.auth.use_cases.limits import SignInLimits
 from services.auth.use_cases.login import Login
@@ -30,6 +31,7 @@ from services.auth.use_cases.signing_keys import SigningKeys
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PASSWORD = "correct horse battery"
 NO_LIMIT = Rate(1_000_000, 1.0)
+UNLIMITED = Limits(NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT, NO_LIMIT)
 
 
 class Clock:
@@ -152,7 +154,7 @@ class World:
     profiles: FakeProfiles = field(default_factory=FakeProfiles)
     remote_profiles: Profiles | None = None
     hints: HeardHints = field(default_factory=HeardHints)
-    limits: Limits = field(default_factory=lambda: Limits(NO_LIMIT, NO_LIMIT, NO_LIMIT))
+    limits: Limits = field(default_factory=lambda: UNLIMITED)
     rotation: timedelta = timedelta(days=30)
 
     def __post_init__(self) -> None:
@@ -166,21 +168,34 @@ class World:
         pairs = TokenPairs(self.keys, forge, self.clock, b"r" * 32)
         limits = SignInLimits(LocalLimiter(self.clock.seconds), lambda: self.limits)
         self.registration = Registration(
-            accounts, self.remote_profiles or self.profiles, self.hasher, limits, pairs, ids, self.clock
+            accounts,
+            self.remote_profiles or self.profiles,
+            self.hasher,
+            limits,
+            pairs,
+            ids,
+            self.clock,
+            common_passwords(),
         )
         self.login_case = Login(
             accounts, sessions, audit, self.hasher, limits, self.hints, pairs, ids, self.clock
         )
-        self.sessions = Sessions(sessions, self.hints, pairs, self.clock)
+        self.sessions = Sessions(sessions, self.hints, limits, pairs, self.clock)
 
     async def start(self) -> World:
         """Makes the first signing key."""
         await self.keys.refresh()
         return self
 
-    async def register(self, username: str = "ada", email: str = "", address: str | None = None) -> TokenPair:
-        """Registers with the usual password."""
-        return await self.registration.register(NewUser(username, PASSWORD, "", email, "phone"), address)
+    async def register(
+        self,
+        username: str = "ada",
+        email: str = "",
+        address: str | None = None,
+        password: str = PASSWORD,
+    ) -> TokenPair:
+        """Registers with the usual password, unless another is given."""
+        return await self.registration.register(NewUser(username, password, "", email, "phone"), address)
 
     async def login(
         self, username: str = "ada", password: str = PASSWORD, address: str | None = None

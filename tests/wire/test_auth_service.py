@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from polychat.auth.v1.session_service_pb2_grpc import SessionServiceStub
 from polychat.internal.directory.v1.session_directory_service_pb2 import CheckSessionsRequest
 from polychat.internal.directory.v1.session_directory_service_pb2_grpc import SessionDirectoryServiceStub
 
-from services.auth.ports import Limits, Rate
+from services.auth.ports import Rate
 from tests.support.accounts_servers import (
     CREDENTIAL,
     INTERNAL,
@@ -26,7 +27,7 @@ from tests.support.accounts_servers import (
     bearer,
     refusal,
 )
-from tests.support.auth_world import NO_LIMIT, PASSWORD, World, away
+from tests.support.auth_world import PASSWORD, UNLIMITED, World, away
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ async def test_unknown_user_and_wrong_password_are_refused_alike(auth: AuthServi
 
 async def test_too_many_tries(world: World, auth: AuthServiceStub) -> None:
     """RESOURCE_EXHAUSTED / RATE_LIMITED says how long to wait."""
-    world.limits = Limits(Rate(2, 60.0), NO_LIMIT, NO_LIMIT)
+    world.limits = replace(UNLIMITED, login_user=Rate(2, 60.0))
     request = pb.LoginRequest(username="ada", password="wrong")
     for _ in range(2):
         assert (await refusal(lambda: auth.Login(request))).reason == "INVALID_CREDENTIALS"
@@ -166,7 +167,7 @@ async def test_a_full_password_queue(world: World, auth: AuthServiceStub) -> Non
 
 async def test_the_address_is_taken_from_the_edge_only(world: World, auth: AuthServiceStub) -> None:
     """The limit per address counts what an internal caller says; a plain header counts for nothing."""
-    world.limits = Limits(NO_LIMIT, NO_LIMIT, Rate(1, 3600.0))
+    world.limits = replace(UNLIMITED, register_address=Rate(1, 3600.0))
     forged = (("x-polychat-client-address", "192.0.2.1"), ("x-forwarded-for", "192.0.2.1"))
     for name in ("ada", "grace"):
         await auth.Register(new_user(name), metadata=forged)

@@ -13,6 +13,8 @@ class SignInLimits:
 
     Tries at one account are counted per address they come from, so that whoever guesses a password from
     elsewhere does not keep its owner from signing in. Without a known address they are counted per account.
+    All tries together have a limit too, for what many addresses do at once; those that are refused for their
+    address or account do not count there.
     """
 
     def __init__(self, limiter: Limiter, limits: Callable[[], Limits]) -> None:
@@ -25,11 +27,16 @@ class SignInLimits:
         if address is not None:
             await self._take(f"login-address:{address}", limits.login_address)
         await self._take(f"login-user:{username_key}@{address or ''}", limits.login_user)
+        await self._take("login", limits.login_all)
 
     async def register(self, address: str | None) -> None:
         """Counts a registration. Raises RateLimited."""
         if address is not None:
             await self._take(f"register-address:{address}", self._limits().register_address)
+
+    async def refresh(self, session_id: int) -> None:
+        """Counts a refresh of a session. Raises RateLimited."""
+        await self._take(f"refresh-session:{session_id}", self._limits().refresh_session)
 
     async def _take(self, key: str, rate: Rate) -> None:
         wait = await self._limiter.take(key, rate)

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 
 from chassis import logs
-from chassis.errors import BackendUnavailable, Failure
+from chassis.errors import BackendUnavailable, Failure, InvalidField
 from services.auth.domain import (
     RESERVATION_SWEEP,
     SEED_BYTES,
@@ -55,6 +55,7 @@ class Registration:
         pairs: TokenPairs,
         ids: Ids,
         clock: Clock,
+        common_passwords: frozenset[str],
     ) -> None:
         self._accounts = accounts
         self._profiles = profiles
@@ -63,6 +64,7 @@ class Registration:
         self._pairs = pairs
         self._ids = ids
         self._clock = clock
+        self._common_passwords = common_passwords
 
     async def register(self, user: NewUser, address: str | None) -> TokenPair:
         """Makes the user and signs them in.
@@ -72,6 +74,8 @@ class Registration:
         """
         for field, text in (("display_name", user.display_name), ("device_name", user.device_name)):
             no_nul(field, text)
+        if user.password.casefold() in self._common_passwords:
+            raise InvalidField("password", "is one of those that are tried first; choose another")
         await self._limits.register(address)
         account = await self._reserve(user.username, await self._hasher.hash(user.password))
         try:

@@ -19,6 +19,7 @@ from services.auth.domain import (
 )
 from services.auth.errors import RefreshTokenInvalid, RefreshTokenReused
 from services.auth.ports import Clock, SessionHints, SessionStore
+from services.auth.use_cases.limits import SignInLimits
 from services.auth.use_cases.pairs import TokenPairs
 
 MAX_CHECKED = 5000
@@ -28,9 +29,17 @@ PURGE_BATCH = 500
 class Sessions:
     """What happens to a session after its sign-in."""
 
-    def __init__(self, sessions: SessionStore, hints: SessionHints, pairs: TokenPairs, clock: Clock) -> None:
+    def __init__(
+        self,
+        sessions: SessionStore,
+        hints: SessionHints,
+        limits: SignInLimits,
+        pairs: TokenPairs,
+        clock: Clock,
+    ) -> None:
         self._sessions = sessions
         self._hints = hints
+        self._limits = limits
         self._pairs = pairs
         self._clock = clock
 
@@ -38,11 +47,15 @@ class Sessions:
         """Spends a refresh token for a new pair; gives the same pair again to a device that lost the answer.
 
         Raises RefreshTokenInvalid, RefreshTokenReused (the session is ended then), SessionRevoked,
-        BackendUnavailable.
+        RateLimited (nothing is spent then), BackendUnavailable.
         """
         token_hash = refresh_token_hash(presented)
         token = await self._find(token_hash)
-        if judge(token, self._clock(), address) is Verdict.ROTATE:
+        verdict = judge(token, self._clock(), address)
+        # Not what is refused anyway: a limit must not put off the end of a stolen session.
+        if verdict in (Verdict.ROTATE, Verdict.REPEAT):
+            await self._limits.refresh(token.session.session_id)
+        if verdict is Verdict.ROTATE:
             rotated = await self._rotate(token, address)
             if rotated is not None:
                 return rotated

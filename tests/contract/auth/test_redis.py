@@ -51,6 +51,13 @@ async def test_many_at_once_get_no_more_than_the_limit(redis: Redis) -> None:
     assert 1 <= sum(wait == 0 for wait in waits) <= 5
 
 
+async def test_many_at_once_get_all_of_the_limit(redis: Redis) -> None:
+    """Tries at the same moment do not refuse each other: a limit for all sign-ins has one key."""
+    limiter, key = instance(redis), secrets.token_hex()
+    waits = await asyncio.gather(*(limiter.take(key, Rate(50, 3600.0)) for _ in range(60)))
+    assert sum(wait == 0 for wait in waits) == 50
+
+
 async def test_a_limit_leaves_nothing_behind(redis: Redis) -> None:
     """A key lives as long as it says something, and does not hold the name that was tried."""
     name = secrets.token_hex()

@@ -10,11 +10,13 @@ from services.auth.ports import Rate
 
 
 def test_the_limits_that_hold_by_default() -> None:
-    """5 a minute at one account, 30 a minute from one address, 5 registrations an hour from one address."""
+    """Those of the security reference: sign-ins, registrations and refreshes."""
     limits = AuthLiveSettings().limits()
     assert limits.login_user == Rate(5, 60.0)
     assert limits.login_address == Rate(30, 60.0)
+    assert limits.login_all == Rate(300, 60.0)
     assert limits.register_address == Rate(5, 3600.0)
+    assert limits.refresh_session == Rate(10, 60.0)
 
 
 def test_a_limit_of_nothing_is_refused() -> None:

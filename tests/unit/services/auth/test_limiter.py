@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -93,3 +96,21 @@ async def test_without_redis_the_instance_limits_alone() -> None:
     clock.now += REDIS_PAUSE_SECONDS
     await limiter.take("a", FIVE_A_MINUTE)
     assert redis.asked == 2
+
+
+class SlowlyDeadRedis(DeadRedis):
+    """A Redis whose failure takes a moment."""
+
+    @asynccontextmanager
+    async def pipeline(self, *, transaction: bool) -> AsyncIterator[Any]:
+        await asyncio.sleep(0)
+        yield super().pipeline(transaction=transaction)
+
+
+async def test_those_who_take_turns_share_one_failure() -> None:
+    """Not a timeout each, one after the other: a limit for all sign-ins would hold them up for minutes."""
+    clock, redis = Seconds(), SlowlyDeadRedis()
+    limiter = RedisLimiter(redis, LocalLimiter(clock), clock)  # type: ignore[arg-type]
+    waits = await asyncio.gather(*(limiter.take("a", FIVE_A_MINUTE) for _ in range(20)))
+    assert sum(wait == 0 for wait in waits) == 5
+    assert redis.asked == 1

@@ -10,7 +10,8 @@ import argon2
 import pytest
 
 from chassis.errors import Overloaded
-from services.auth.passwords import Argon2Hasher, open_hasher
+from services.auth.passwords import Argon2Hasher, common_passwords, open_hasher
+from tests.support.tracked import ROOT
 
 
 async def test_a_password_is_recognised() -> None:
@@ -83,3 +84,12 @@ async def test_a_caller_that_left_still_counts_until_its_work_is_done() -> None:
         executor.submit(lambda: None).result()
         await asyncio.sleep(0)
         assert hasher.pending == 0
+
+
+def test_the_common_passwords_could_be_chosen() -> None:
+    """Each is long enough to get as far as the list, in the form in which it is compared, and there once."""
+    lines = (ROOT / "services/auth/common_passwords.txt").read_text().splitlines()
+    assert 100 <= len(lines) <= 1000
+    assert sorted(set(lines)) == sorted(lines)
+    assert [line for line in lines if len(line.encode()) < 8 or line != line.casefold()] == []
+    assert common_passwords() == frozenset(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,8 +10,8 @@ import pytest
 from chassis.errors import InvalidField, RateLimited
 from services.auth.domain import MAX_SESSIONS
 from services.auth.errors import InvalidCredentials
-from services.auth.ports import Limits, Rate
-from tests.support.auth_world import NO_LIMIT, PASSWORD, World
+from services.auth.ports import Rate
+from tests.support.auth_world import PASSWORD, UNLIMITED, World
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ async def world() -> World:
 
 def limit(world: World, *, user: int = 1_000_000, address: int = 1_000_000) -> None:
     """Sets the tries a minute."""
-    world.limits = Limits(Rate(user, 60.0), Rate(address, 60.0), NO_LIMIT)
+    world.limits = replace(UNLIMITED, login_user=Rate(user, 60.0), login_address=Rate(address, 60.0))
 
 
 async def test_unknown_name_and_wrong_password_answer_alike(world: World) -> None:
@@ -111,6 +112,23 @@ async def test_too_many_tries_from_one_address(world: World) -> None:
             await world.login(f"user{number}", address="192.0.2.1")
     with pytest.raises(RateLimited):
         await world.login(address="192.0.2.1")
+
+
+async def test_too_many_tries_in_all(world: World) -> None:
+    """Many addresses that try many names have one limit together; what was refused before does not count."""
+    world.limits = replace(UNLIMITED, login_address=Rate(2, 60.0), login_all=Rate(6, 60.0))
+    for host in range(3):
+        for number in range(4):
+            with pytest.raises(InvalidCredentials if number < 2 else RateLimited):
+                await world.login(f"user{host}{number}", address=f"198.51.100.{host}")
+    checked = world.hasher.checks
+    for address in ("192.0.2.1", None):
+        with pytest.raises(RateLimited) as caught:
+            await world.login(address=address)
+        assert caught.value.retry_after == pytest.approx(10.0)
+    assert world.hasher.checks == checked
+    world.clock.pass_time(timedelta(seconds=10))
+    assert await world.login(address="192.0.2.1")
 
 
 async def test_a_name_in_another_case_has_the_same_limit(world: World) -> None:

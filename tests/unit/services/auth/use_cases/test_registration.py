@@ -40,6 +40,23 @@ async def test_a_name_in_another_case_is_taken(world: World) -> None:
     assert caught.value.metadata == {"username": "aDA"}
 
 
+@pytest.mark.parametrize("password", ["password1", "PassWord1", "1q2w3e4r", "qwertyuiop"])
+async def test_a_common_password_is_refused(world: World, password: str) -> None:
+    """In any case of its letters, before any work; the field is named and the password is not."""
+    with pytest.raises(InvalidField) as caught:
+        await world.register(password=password)
+    (violation,) = caught.value.violations
+    assert violation.field == "password"
+    assert password not in violation.description + caught.value.message
+    assert nothing_left(world)
+
+
+async def test_a_password_with_a_common_one_in_it_is_taken(world: World) -> None:
+    """Nothing but the whole password is compared, and there is no rule of composition."""
+    for number, password in enumerate(("password1 of my own", " password1", "ppassword")):
+        assert await world.register(f"user{number}", password=password)
+
+
 async def test_a_taken_email_leaves_the_name_free(world: World) -> None:
     """EMAIL_TAKEN takes the reservation back, so that the name can be registered at once."""
     await world.register("ada", "ada@example.org")

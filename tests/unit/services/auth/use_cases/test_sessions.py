@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,10 +11,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from chassis.errors import InvalidField, SessionRevoked
+from chassis.errors import InvalidField, RateLimited, SessionRevoked
 from services.auth.domain import TokenPair
 from services.auth.errors import RefreshTokenInvalid, RefreshTokenReused
-from tests.support.auth_world import World
+from services.auth.ports import Rate
+from tests.support.auth_world import UNLIMITED, World
 
 LATER = timedelta(seconds=11)
 
@@ -232,3 +234,37 @@ class StolenToken(RuleBasedStateMachine):
 
 TestStolenToken = StolenToken.TestCase
 TestStolenToken.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+
+
+async def test_a_session_is_refreshed_so_often_and_no_more(world: World) -> None:
+    """Past the limit the token is not spent: after the time to wait it works. Other sessions go on."""
+    world.limits = replace(UNLIMITED, refresh_session=Rate(10, 60.0))
+    pair, other = await world.register(), await world.register("grace")
+    for _ in range(10):
+        pair = await world.sessions.refresh(pair.refresh_token, None)
+    with pytest.raises(RateLimited) as caught:
+        await world.sessions.refresh(pair.refresh_token, None)
+    assert caught.value.retry_after == pytest.approx(6.0)
+    assert await world.sessions.refresh(other.refresh_token, None)
+    world.clock.pass_time(timedelta(seconds=6))
+    assert await world.sessions.refresh(pair.refresh_token, None)
+
+
+async def test_a_repeat_counts_against_the_limit(world: World) -> None:
+    """A lost answer that is asked for again and again costs as much."""
+    world.limits = replace(UNLIMITED, refresh_session=Rate(2, 60.0))
+    pair = await world.register()
+    for _ in range(2):
+        await world.sessions.refresh(pair.refresh_token, None)
+    with pytest.raises(RateLimited):
+        await world.sessions.refresh(pair.refresh_token, None)
+
+
+async def test_no_limit_shields_a_thief(world: World) -> None:
+    """A token spent long ago ends the session, however often it was refreshed."""
+    world.limits = replace(UNLIMITED, refresh_session=Rate(2, 60.0))
+    first = await world.register()
+    second = await world.sessions.refresh(first.refresh_token, None)
+    await world.sessions.refresh(second.refresh_token, None)
+    with pytest.raises(RefreshTokenReused):
+        await world.sessions.refresh(first.refresh_token, None)
