@@ -25,6 +25,8 @@ from edge.protocol.limits import REPLAY_CONNECTION, REPLAY_ROOM
 PAUSE_SECONDS = 0.5
 MAX_ATTEMPTS = 20
 """Reads that bring nothing before the client is told to fetch for itself."""
+STEP_BYTES = 64 * 1024
+"""A peer is given this much and then has to take it; the rest of its bound is for what happens meanwhile."""
 
 log = logs.get("edge")
 
@@ -78,8 +80,11 @@ class Resumer:
         if tail is None:
             return False
         for event in tail:
+            if _full(peer):
+                return False
             peer.outbox.put(peer, event.frame(peer.wire))
-        self._metrics.delivered(len(tail))
+            self._metrics.delivered(1)
+            replay.cursor = event.sequence
         self._fanout.watch(room, peer, room.log.head)
         return True
 
@@ -118,25 +123,28 @@ class Resumer:
             return False
         if peer.connection.phase is not Phase.OPEN:
             return True
-        moved = [self._advance(peer, room, stretch) for room, stretch in zip(batch, stretches, strict=True)]
+        moved = [
+            await self._advance(peer, room, stretch) for room, stretch in zip(batch, stretches, strict=True)
+        ]
         return any(moved)
 
-    def _advance(self, peer: Peer, room: Room, stretch: pb.LogStretch) -> bool:
-        replay = room.waiting.get(peer)
-        behind = self._behind[peer]
-        if replay is None:
-            behind.pop(room.room_id, None)
-            return True
-        before = replay.cursor
+    async def _advance(self, peer: Peer, room: Room, stretch: pb.LogStretch) -> bool:
+        moved = False
         for entry in stretch.entries:
-            if replay.until is not None and entry.sequence > replay.until:
+            if _full(peer):
+                peer.outbox.flush()
+                await peer.drained()
+            replay = room.waiting.get(peer)
+            if replay is None or (replay.until is not None and entry.sequence > replay.until):
                 break
             if entry.to_sequence > replay.cursor:
                 self._send_entry(peer, room, replay, entry)
-        if self._arrived(peer, room, replay):
-            behind.pop(room.room_id, None)
+                moved = True
+        replay = room.waiting.get(peer)
+        if replay is None or self._arrived(peer, room, replay):
+            self._behind[peer].pop(room.room_id, None)
             return True
-        return replay.cursor > before
+        return moved
 
     def _send_entry(self, peer: Peer, room: Room, replay: Replay, entry: pb.LogEntry) -> None:
         if entry.HasField("event"):
@@ -178,3 +186,7 @@ class Resumer:
     def _gap(self, peer: Peer, room: Room, first: int, head: int, *, reset: bool) -> None:
         gap = Gap(room_id=room.room_id, from_sequence=first, head_sequence=head, reset=reset)
         peer.send(ServerFrame(gap=gap))
+
+
+def _full(peer: Peer) -> bool:
+    return peer.slow or sum(map(len, peer.pending or ())) > STEP_BYTES

@@ -33,6 +33,9 @@ __all__ = ["KEY", "KID", "FakeChat", "World", "message_event", "new_world", "ser
 
 from discovery import Instance
 
+STRETCHES_BYTES = 2 * 1024 * 1024
+"""A reply of ReadEvents has at most about this."""
+
 
 class World(
     log_read_service_pb2_grpc.LogReadServiceServicer,
@@ -99,12 +102,17 @@ class World(
     ) -> reading.ReadEventsResponse:
         self.reads.append(list(request.ranges))
         await self.read_gate.wait()
-        return reading.ReadEventsResponse(stretches=[self._stretch(wanted) for wanted in request.ranges])
+        bound = STRETCHES_BYTES // len(request.ranges)
+        stretches = [self._stretch(wanted, bound) for wanted in request.ranges]
+        return reading.ReadEventsResponse(stretches=stretches)
 
-    def _stretch(self, wanted: reading.LogRange) -> reading.LogStretch:
+    def _stretch(self, wanted: reading.LogRange, bound: int) -> reading.LogStretch:
         records = self.log.rooms[wanted.room_id][wanted.after_sequence : wanted.after_sequence + wanted.limit]
         stretch = reading.LogStretch(room_id=wanted.room_id, head_sequence=self.log.head(wanted.room_id))
         for record in records:
+            bound -= record.ByteSize()
+            if bound < 0 and stretch.entries:
+                break
             seen = not wanted.user_id or self.log.visible(wanted.room_id, wanted.user_id, record.sequence)
             last = stretch.entries[-1] if stretch.entries else None
             if seen:

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
-from websockets.asyncio.client import ClientConnection, connect
 
 from edge.config import EdgeLiveSettings
-from tests.support.edge_client import Client, Here, client, open_here, raw_client, until
+from tests.support.edge_client import Here, client, open_here, raw_client, until
 from tests.support.edge_world import token
 
 REQUEST_ID = "0198c0de-7a11-7000-8000-000000000001"
@@ -150,74 +145,6 @@ async def test_frames_over_the_rate(here: Here) -> None:
         for number in range(120):
             await ada.send(id=number + 100, receipt={"roomId": "7", "readSequence": "1"})
         assert await ada.close_code() == 4103
-
-
-# ---- slow readers -------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def sleeper(here: Here, user_id: int) -> AsyncIterator[ClientConnection]:
-    """A client with small buffers that says hello and then reads nothing."""
-    sock = socket.socket()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    sock.connect(("127.0.0.1", here.edge.http_port))
-    sock.setblocking(False)
-    connected = await connect(here.url, sock=sock, compression=None, proxy=None, max_queue=1)
-    await connected.send(json.dumps({"id": 1, "hello": {"accessToken": token(user_id)}}))
-    await connected.recv()
-    connected.transport.pause_reading()
-    yield connected
-    connected.transport.abort()
-
-
-async def test_a_slow_reader_is_closed_and_memory_stays_bounded() -> None:
-    """Past the bound 4002; the others get everything; the edge never holds more than the bound and a tick."""
-    bound = 256 * 1024
-    async with open_here(unsent_bytes=bound, close_seconds=0.3) as here:
-        here.world.room(7, 1, 2)
-        async with sleeper(here, 1), client(here, 2) as ben:
-            peer = next(peer for peer in here.edge.sessions.peers.values() if peer.connection.user_id == 1)
-            most = 0
-            for _ in range(600):
-                here.world.say(7, 2, "x" * 15_000)
-                assert "event" in await ben.event()
-                most = max(most, peer.unsent)
-            assert most > 0
-            assert most <= bound + 64 * 1024
-            await until(lambda: peer.connection.connection_id not in here.edge.sessions.peers)
-            assert here.value("closes_total", code="4002") == 1
-
-
-async def test_a_peer_that_takes_no_byte_is_cut() -> None:
-    async with open_here(stalled_seconds=0.2, slow_bytes=1024, unsent_bytes=64 * 1024 * 1024) as here:
-        here.world.room(7, 1, 2)
-        async with sleeper(here, 1):
-            for _ in range(600):
-                here.world.say(7, 2, "x" * 15_000)
-            await until(lambda: not here.edge.sessions.peers)
-            assert here.value("closes_total", code="4002") == 1
-
-
-async def test_ephemera_are_dropped_first() -> None:
-    """A slow peer gets no typing; when it catches up it gets every event."""
-    async with open_here(slow_bytes=1024, unsent_bytes=64 * 1024 * 1024) as here:
-        here.world.room(7, 1, 2, 3)
-        async with sleeper(here, 1) as connected, client(here, 2) as ben, client(here, 3) as cai:
-            peer = next(peer for peer in here.edge.sessions.peers.values() if peer.connection.user_id == 1)
-            count = 0
-            while not peer.slow:
-                here.world.say(7, 2, "x" * 15_000)
-                count += 1
-                assert "event" in await ben.event()
-                assert "event" in await cai.event()
-            await ben.send(typing={"roomId": "7"})
-            assert "typing" in await cai.event()
-            here.world.say(7, 2, "last")
-            connected.transport.resume_reading()
-            woken = Client(connected)
-            frames = [await woken.frame() for _ in range(count + 1)]
-        assert all("event" in frame for frame in frames)
-        assert frames[-1]["event"]["messageCreated"]["message"]["text"] == "last"
 
 
 # ---- draining -----------------------------------------------------------------------------------
