@@ -90,12 +90,18 @@ class Registration:
     async def sweep(self) -> int:
         """Clears away accounts of registrations that died, a batch at most; gives how many.
 
-        Raises BackendUnavailable at the first that cannot be cleared now.
+        Raises BackendUnavailable, after the others, when there was one that cannot be cleared now.
         """
         before = self._clock() - RESERVATION_SWEEP
         unfinished = await self._accounts.unfinished(before, SWEEP_BATCH)
+        failures: list[Failure] = []
         for account in unfinished:
-            await self._clear(account)
+            try:
+                await self._clear(account)
+            except Failure as failure:
+                failures.append(failure)
+        if failures:
+            raise failures[0]
         return len(unfinished)
 
     async def _reserve(self, username: str, password_hash: str) -> Account:

@@ -139,6 +139,29 @@ async def test_the_sweep_waits_for_the_user_service(world: World) -> None:
     assert nothing_left(world)
 
 
+async def test_the_sweep_goes_on_past_what_it_cannot_clear(world: World) -> None:
+    """One account in trouble does not keep the others; the sweep fails at the end, so that it is told."""
+    world.profiles.before_put = world.profiles.before_remove = away
+    for username in ("ada", "grace", "edsger"):
+        with pytest.raises(BackendUnavailable):
+            await world.register(username)
+    world.clock.pass_time(timedelta(minutes=2))
+    first = True
+
+    def away_once() -> None:
+        nonlocal first
+        if first:
+            first = False
+            away()
+
+    world.profiles.before_remove = away_once
+    with pytest.raises(BackendUnavailable):
+        await world.registration.sweep()
+    assert [account.username for account in world.tables.accounts.values()] == ["ada"]
+    assert await world.registration.sweep() == 1
+    assert nothing_left(world)
+
+
 async def test_a_registration_that_was_cleared_away_cannot_finish(world: World) -> None:
     """A slow registration whose account was swept meanwhile fails, and leaves no profile behind."""
 
