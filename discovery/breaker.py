@@ -59,7 +59,10 @@ class Breaker:
         self._enter(State.CLOSED)
 
     def failed(self) -> None:
-        """A call was not answered. Those that went out before it opened change nothing."""
+        """A call was not answered. While open that changes nothing; while half open it opens again.
+
+        A call that went out before it opened may so end the probe's turn: what it learned is as fresh.
+        """
         self._failures += 1
         probe = self.state is State.HALF_OPEN
         if probe or (self.state is State.CLOSED and self._failures >= FAILURES_TO_OPEN):
