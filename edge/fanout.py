@@ -186,18 +186,25 @@ class Fanout:
         for peer in user.peers:
             room.live.discard(peer)
             replay = room.waiting.get(peer)
-            if replay is not None:
+            if replay is not None and replay.cursor < sequence:
                 replay.until = sequence
+            else:
+                room.waiting.pop(peer, None)
         self.forget(user, room.room_id)
 
     def forget(self, user: User, room_id: int) -> None:
-        """Ends a user's room; the room goes with its last user."""
+        """Ends a user's room."""
         if user.rooms.pop(room_id, None) is None:
             return
         room = self.rooms[room_id]
         room.users -= 1
         room.live -= user.peers
-        if room.users == 0:
+        self._end_unused(room)
+
+    def _end_unused(self, room: Room) -> None:
+        """A room goes with its last user, and not before whoever left it has been brought to that point."""
+        room_id = room.room_id
+        if room.users == 0 and not room.waiting and self.rooms.get(room_id) is room:
             del self.rooms[room_id]
             self._left_at[room_id] = room.log.head
             if len(self._left_at) > MAX_LEFT:
@@ -257,6 +264,11 @@ class Fanout:
         else:
             room.waiting[peer] = Replay(cursor)
         return False
+
+    def stop_waiting(self, room: Room, peer: Peer) -> None:
+        """A peer is owed nothing more of a room that it is not live in."""
+        room.waiting.pop(peer, None)
+        self._end_unused(room)
 
     def leave(self, peer: Peer) -> None:
         """Takes a peer out of everything."""

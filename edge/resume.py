@@ -102,6 +102,8 @@ class Resumer:
                     await asyncio.sleep(PAUSE_SECONDS)
                 await peer.drained()
         finally:
+            for room in behind.values():
+                self._fanout.stop_waiting(room, peer)
             del self._behind[peer]
 
     async def _step(self, peer: Peer, batch: list[Room]) -> bool:
@@ -163,7 +165,7 @@ class Resumer:
         if replay.until is not None:
             if replay.cursor < replay.until:
                 return False
-            room.waiting.pop(peer, None)
+            self._fanout.stop_waiting(room, peer)
             return True
         if replay.cursor >= room.log.head:
             self._fanout.watch(room, peer, replay.cursor)
@@ -177,7 +179,7 @@ class Resumer:
             if replay is None:
                 continue
             if replay.until is not None:
-                room.waiting.pop(peer)
+                self._fanout.stop_waiting(room, peer)
                 continue
             head = max(room.log.head, replay.cursor)
             self._gap(peer, room, replay.cursor + 1, head, reset=False)

@@ -94,6 +94,44 @@ async def _welcomed(here: Here, user_id: int) -> tuple[Any, Any]:
     return await manager.__aenter__(), manager
 
 
+async def test_leaving_and_coming_back_while_what_was_missed_is_read(here: Here) -> None:
+    """The room's only member here: the new membership waits for the end of the old one."""
+    here.world.room(7, 1, 2)
+    for _ in range(3):
+        here.world.say(7, 2)
+    here.world.read_gate.clear()
+    async with client(here, 1, {7: 2}) as ada:
+        await until(lambda: bool(here.world.reads))
+        here.world.leave(7, 1)
+        await until(lambda: 7 not in here.edge.fanout.users[1].rooms)
+        here.world.join(7, 1)
+        await until(lambda: 7 in here.edge.fanout.users[1].rooms)
+        here.world.say(7, 2)
+        here.world.read_gate.set()
+        assert await sequences(ada, 6) == [3, 4, 5, 6, 7, 8]
+        here.world.leave(7, 1)
+        assert await sequences(ada, 1) == [9]
+        assert not here.edge.fanout.rooms
+
+
+async def test_a_room_goes_when_who_left_it_has_what_was_missed(here: Here) -> None:
+    """Or is gone before."""
+    here.world.room(7, 1, 2)
+    here.world.say(7, 2)
+    for stays in (True, False):
+        here.world.read_gate.clear()
+        here.world.reads.clear()
+        async with client(here, 1, {7: 2}) as ada:
+            await until(lambda: bool(here.world.reads))
+            here.world.leave(7, 1)
+            await until(lambda: 7 not in here.edge.fanout.users[1].rooms)
+            here.world.read_gate.set()
+            if stays:
+                await sequences(ada, here.world.log.head(7) - 2)
+        await until(lambda: not here.edge.sessions.peers and not here.edge.fanout.rooms)
+        here.world.join(7, 1)
+
+
 async def test_a_second_connection_sees_a_room_that_the_first_does_not_know_yet(here: Here) -> None:
     """The join's hint was lost; the hello of another device brings it to light for both."""
     here.world.room(7, 2)
