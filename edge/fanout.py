@@ -230,7 +230,8 @@ class Fanout:
             for user_id in (*event.joined, *event.left):
                 watch = self._opening.get(user_id)
                 if watch is not None:
-                    watch.seen[event.room_id] = event
+                    known = watch.seen.get(event.room_id, event)
+                    watch.seen[event.room_id] = max(known, event, key=lambda one: one.sequence)
 
     def enter(self, user_id: int, peer: Peer) -> User:
         """Makes a peer one of its user's."""
