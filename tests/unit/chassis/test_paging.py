@@ -27,10 +27,29 @@ def test_a_changed_token_is_refused(place: int, change: int) -> None:
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     other = alphabet[(alphabet.index(token[at]) + 1 + change % 62) % 64]
     changed = token[:at] + other + token[at + 1 :]
-    if at == len(token) - 1:
-        return  # the last character may carry bits that no byte uses
     with pytest.raises(PageTokenInvalid):
         tokens.open("ListRooms:7", changed)
+
+
+@given(st.integers(0, 60), st.sampled_from("!*+/=. \n\0é"))
+def test_a_token_with_something_added_is_refused(place: int, extra: str) -> None:
+    """A token has one spelling: nothing in it is passed over."""
+    token = tokens.seal("ListRooms:7", 12345, "x")
+    with pytest.raises(PageTokenInvalid):
+        tokens.open("ListRooms:7", token[:place] + extra + token[place:])
+
+
+def test_no_other_spelling_opens() -> None:
+    """Not with the other alphabet, with padding, or with other bits at the end that no byte uses."""
+    sealed = [tokens.seal("ListRooms:7", number) for number in range(200)]
+    spellings = [(token, token.replace("-", "+").replace("_", "/")) for token in sealed]
+    spellings += [(token, token + "=" * (-len(token) % 4)) for token in sealed]
+    spellings += [(token, token[:-1] + chr(ord(token[-1]) + 1)) for token in sealed]
+    others = [other for token, other in spellings if other != token]
+    assert len(others) > 300
+    for other in others:
+        with pytest.raises(PageTokenInvalid):
+            tokens.open("ListRooms:7", other)
 
 
 @pytest.mark.parametrize("token", ["", "x", "!!!!", "é", "A" * 5000, "\0"])
