@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import cast
 
 import h11
@@ -141,6 +142,7 @@ class HttpConnection(asyncio.Protocol):
         while self._task is None and self._transport is not None:
             event = self._h11.next_event()
             if event is h11.NEED_DATA or event is h11.PAUSED:
+                self._let_go_on()
                 return
             if isinstance(event, h11.Request):
                 self._request = event
@@ -154,6 +156,12 @@ class HttpConnection(asyncio.Protocol):
             else:
                 self._transport.close()
                 return
+
+    def _let_go_on(self) -> None:
+        """Says 100 to a client that waits for it before it sends the body (RFC 9110 section 10.1.1)."""
+        if self._h11.they_are_waiting_for_100_continue and self._transport is not None:
+            go_on = self._h11.send(h11.InformationalResponse(status_code=100, headers=[], reason="Continue"))
+            self._transport.write(go_on or b"")
 
     def _dispatch(self) -> None:
         assert self._request is not None  # noqa: S101 — h11's order of events
@@ -214,12 +222,10 @@ class HttpConnection(asyncio.Protocol):
 
     def _write(self, response: HttpResponse, *, with_body: bool = True) -> None:
         assert self._transport is not None  # noqa: S101 — callers checked
-        headers = [
-            ("content-type", response.content_type),
-            ("content-length", str(len(response.body))),
-            *SECURITY_HEADERS,
-            *response.headers,
-        ]
+        headers = [("content-type", response.content_type), *SECURITY_HEADERS, *response.headers]
+        if response.status != HTTPStatus.NOT_MODIFIED:
+            # A 304 would have to say the length of the 200 (RFC 9110 section 8.6).
+            headers.append(("content-length", str(len(response.body))))
         parts = [self._h11.send(h11.Response(status_code=response.status, headers=headers))]
         if with_body and response.body:
             parts.append(self._h11.send(h11.Data(data=response.body)))

@@ -254,3 +254,26 @@ async def test_errors_of_services_travel_unchanged() -> None:
     assert [detail["type"] for detail in body["details"]] == ["google.rpc.ErrorInfo", "google.rpc.RetryInfo"]
     assert body["details"][0]["debug"]["metadata"] == {"roomId": "7"}
     assert body["details"][1]["debug"] == {"retryDelay": "1.500s"}
+
+
+async def test_a_client_that_waits_to_be_told_to_go_on(here: Here) -> None:
+    """RFC 9110 section 10.1.1: the body comes only after 100."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", here.edge.http_port)
+    head = f"POST {LOGIN} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    writer.write(f"{head}expect: 100-continue\r\ncontent-length: 2\r\n\r\n".encode())
+    async with asyncio.timeout(5):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100 ")
+        writer.write(b"{}")
+        assert b" 200 " in await reader.readline()
+    writer.close()
+
+
+async def test_a_file_that_has_not_changed_says_no_length(tmp_path: Path) -> None:
+    """RFC 9110 section 8.6: a 304 has the length that a 200 would have, or none."""
+    (tmp_path / "index.html").write_text("<!doctype html><title>Polychat</title>")
+    async with open_here(web_root=tmp_path) as here, httpx.AsyncClient(base_url=here.http) as web:
+        page = await web.get("/")
+        again = await web.get("/", headers={"if-none-match": page.headers["etag"]})
+        assert again.status_code == 304
+        assert "content-length" not in again.headers
+        assert again.headers["etag"] == page.headers["etag"]
