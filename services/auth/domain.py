@@ -9,8 +9,6 @@ import hmac
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chassis.errors import InvalidField
-
 ACCESS_TOKEN_LIFE = timedelta(minutes=15)
 REFRESH_IDLE = timedelta(days=14)
 """A session that is not refreshed for this long ends."""
@@ -40,12 +38,6 @@ class AccountState(enum.StrEnum):
     """Its registration was given up; what it left behind is being removed."""
     ACTIVE = "active"
     """Its user may sign in."""
-
-
-def no_nul(field: str, text: str) -> None:
-    """Raises InvalidField for a text with U+0000, which PostgreSQL cannot keep."""
-    if "\0" in text:
-        raise InvalidField(field, "must not contain U+0000")
 
 
 def username_key(username: str) -> str:

@@ -5,16 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from chassis.errors import InvalidField
-
 _FIRST_SURROGATE, _AFTER_SURROGATES = 0xD800, 0xE000
 _LAST_CODE_POINT = 0x10FFFF
-
-
-def no_nul(field: str, text: str) -> None:
-    """Raises InvalidField for a text with U+0000, which PostgreSQL cannot keep."""
-    if "\0" in text:
-        raise InvalidField(field, "must not contain U+0000")
 
 
 def search_key(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 
+from chassis.text import no_nul
 from services.auth.domain import (
     MAX_SESSIONS,
     SEED_BYTES,
@@ -12,7 +13,6 @@ from services.auth.domain import (
     AuditEventKind,
     TokenPair,
     new_session,
-    no_nul,
     username_key,
 )
 from services.auth.errors import InvalidCredentials

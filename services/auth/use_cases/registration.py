@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from chassis import logs
 from chassis.errors import BackendUnavailable, Failure, InvalidField
+from chassis.text import no_nul
 from services.auth.domain import (
     RESERVATION_SWEEP,
     SEED_BYTES,
@@ -19,7 +20,6 @@ from services.auth.domain import (
     AuditEventKind,
     TokenPair,
     new_session,
-    no_nul,
 )
 from services.auth.errors import UsernameTaken
 from services.auth.ports import AccountStore, Clock, Ids, PasswordHasher, Profiles

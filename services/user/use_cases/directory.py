@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chassis.paging import PageTokens, page_size
-from services.user.domain import Profile, no_nul, search_key
+from chassis.text import no_nul
+from services.user.domain import Profile, search_key
 from services.user.ports import ProfileStore
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.user.domain import Profile, ProfileChange, no_nul
+from chassis.text import no_nul
+from services.user.domain import Profile, ProfileChange
 from services.user.errors import UserNotFound
 from services.user.ports import Clock, ProfileStore
 

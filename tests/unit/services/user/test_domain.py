@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.errors import InvalidField
-from services.user.domain import after_prefix, no_nul, search_key
+from services.user.domain import after_prefix, search_key
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 PREFIX = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=4)
@@ -56,10 +55,3 @@ def test_case_does_not_count_in_any_script() -> None:
     """Case folding, not lower case: ß is ss, final sigma is sigma."""
     assert search_key("STRASSE") == search_key("straße")
     assert search_key("ΟΔΟΣ") == search_key("οδος")
-
-
-def test_nul_is_refused_by_name() -> None:
-    """PostgreSQL cannot keep U+0000."""
-    with pytest.raises(InvalidField) as caught:
-        no_nul("bio", "a\0b")
-    assert [violation.field for violation in caught.value.violations] == ["bio"]
