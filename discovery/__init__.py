@@ -7,6 +7,14 @@ from discovery.agent import Instance
 from discovery.channels import ServiceClient
 from discovery.discovery import Discovery, open_discovery
 from discovery.live_settings import LiveSettings
-from discovery.worker_lease import WorkerLease
+from discovery.worker_lease import WorkerLease, snowflake_ids
 
-__all__ = ["Discovery", "Instance", "LiveSettings", "ServiceClient", "WorkerLease", "open_discovery"]
+__all__ = [
+    "Discovery",
+    "Instance",
+    "LiveSettings",
+    "ServiceClient",
+    "WorkerLease",
+    "open_discovery",
+    "snowflake_ids",
+]

@@ -16,6 +16,7 @@ from prometheus_client import Gauge
 
 from chassis import logs
 from chassis.errors import BackendUnavailable
+from chassis.ids import Snowflake
 from discovery.agent import CALL_SECONDS, Agent, ConsulAway, KeyValue
 from discovery.backoff import Backoff
 from discovery.worker_slots import PREFIX, Choice, Slot, choose, key_of
@@ -62,6 +63,20 @@ class _Held:
     session: str
     stored: Slot
     stored_at: float
+
+
+def snowflake_ids(lease: WorkerLease) -> Callable[[], int]:
+    """Gives a new id at each call, after every id of the worker id's previous holder.
+
+    The call raises BackendUnavailable("consul") while no worker id is held.
+    """
+    snowflake = Snowflake(lease.worker_id)
+
+    def new_id() -> int:
+        snowflake.not_before(lease.not_before_millis)
+        return snowflake.next()
+
+    return new_id
 
 
 class WorkerLease:

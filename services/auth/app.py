@@ -13,12 +13,11 @@ from polychat.internal.directory.v1.profile_directory_service_pb2_grpc import Pr
 from chassis import logs, postgres
 from chassis.errors import Failure
 from chassis.grpc_server import GrpcService, serve_grpc
-from chassis.ids import Snowflake
 from chassis.postgres import Pool, open_pool
 from chassis.redis import Publisher, open_redis
 from chassis.run import Process
 from chassis.tokens import TokenVerifier
-from discovery import Discovery, LiveSettings, WorkerLease, open_discovery
+from discovery import Discovery, LiveSettings, WorkerLease, open_discovery, snowflake_ids
 from services.auth.api import AuthApi, SessionDirectoryApi, grpc_services
 from services.auth.config import AuthLiveSettings, AuthSettings
 from services.auth.forge import Es256Forge, derive_key
@@ -27,7 +26,7 @@ from services.auth.key_store import PostgresKeyStore
 from services.auth.limiter import LocalLimiter, RedisLimiter
 from services.auth.origin import Origins
 from services.auth.passwords import Argon2Hasher, common_passwords, open_hasher
-from services.auth.ports import Ids, Limiter, SessionHints
+from services.auth.ports import Limiter, SessionHints
 from services.auth.profiles import RemoteProfiles
 from services.auth.store import PostgresAccountStore, PostgresAuditLog, PostgresSessionStore
 from services.auth.use_cases.limits import SignInLimits
@@ -127,7 +126,7 @@ def _wire(settings: AuthSettings, parts: Parts) -> UseCases:
     limits = SignInLimits(parts.limiter, lambda: parts.live.value.limits())
     accounts = PostgresAccountStore(parts.pool)
     sessions = PostgresSessionStore(parts.pool)
-    ids = _ids(parts.lease)
+    ids = snowflake_ids(parts.lease)
     profiles = RemoteProfiles(
         parts.discovery.client("user", ProfileDirectoryServiceStub), settings.internal_credential
     )
@@ -168,16 +167,6 @@ async def _repeat(name: str, seconds: float, job: Callable[[], Awaitable[object]
         except Failure as failure:
             log.warning("job_put_off", job=name, reason=failure.reason, why=failure.message)
         await asyncio.sleep(seconds)
-
-
-def _ids(lease: WorkerLease) -> Ids:
-    snowflake = Snowflake(lease.worker_id)
-
-    def next_id() -> int:
-        snowflake.not_before(lease.not_before_millis)
-        return snowflake.next()
-
-    return next_id
 
 
 def _now() -> datetime:

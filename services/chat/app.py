@@ -17,13 +17,12 @@ from polychat.user.v1.user_service_pb2_grpc import UserServiceStub
 
 from chassis import logs, postgres
 from chassis.grpc_server import serve_grpc
-from chassis.ids import Snowflake
 from chassis.paging import PageTokens
 from chassis.postgres import Pool, open_pool
 from chassis.redis import Publisher, Subscriber, room_channel
 from chassis.run import Process
 from chassis.tokens import TokenVerifier, jwks_from_auth
-from discovery import Discovery, WorkerLease, open_discovery
+from discovery import Discovery, WorkerLease, open_discovery, snowflake_ids
 from services.chat.api import Apis, grpc_services
 from services.chat.config import ChatLiveSettings, ChatSettings
 from services.chat.draining import drain
@@ -117,7 +116,7 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     members = MemberCache(store.memberships, _clock)
     log = _room_log(settings, measures)
     relay = OutboxRelay(PostgresOutbox(pool), log.append_all, on_depth=measures.outbox.set)
-    new_id = _ids(backings.lease)
+    new_id = snowflake_ids(backings.lease)
     sending = Sending(
         members=members,
         limit=_send_limit(backings),
@@ -198,16 +197,6 @@ def _send_limit(backings: Backings) -> SendLimit:
 
     live.subscribe(apply)
     return limit
-
-
-def _ids(lease: WorkerLease) -> Callable[[], int]:
-    snowflake = Snowflake(lease.worker_id)
-
-    def next_id() -> int:
-        snowflake.not_before(lease.not_before_millis)
-        return snowflake.next()
-
-    return next_id
 
 
 def _listen(subscriber: Subscriber, room_ids: Collection[int], wanted: bool) -> None:

@@ -10,7 +10,15 @@ import pytest
 from prometheus_client import Gauge
 
 from chassis.errors import BackendUnavailable
-from discovery.worker_lease import BORN, OFFLINE_SECONDS, SETTLE_SECONDS, TTL_SECONDS, WorkerLease
+from chassis.ids import COUNTER_BITS, EPOCH_MILLIS, WORKER_BITS
+from discovery.worker_lease import (
+    BORN,
+    OFFLINE_SECONDS,
+    SETTLE_SECONDS,
+    TTL_SECONDS,
+    WorkerLease,
+    snowflake_ids,
+)
 from discovery.worker_slots import Slot, decode, key_of
 from tests.unit.discovery.fakes import FakeAgent, Time
 
@@ -238,3 +246,18 @@ async def test_a_marker_that_is_junk_delays_nothing(time: Time) -> None:
     lease = make(agent, time)
     async with running(lease, time):
         assert lease.problem() is None
+
+
+async def test_ids_are_made_after_those_of_a_previous_holder(agent: FakeAgent, time: Time) -> None:
+    """Each greater than the last, all with the leased worker id; none without a lease."""
+    lease = make(agent, time)
+    new_id = snowflake_ids(lease)
+    with pytest.raises(BackendUnavailable):
+        new_id()
+    used_until = 2 * time.wall_millis
+    async with running(lease, time):
+        lease._not_before = used_until
+        made = [new_id() for _ in range(3)]
+    assert sorted(set(made)) == made
+    assert {number >> COUNTER_BITS & 1023 for number in made} == {lease.worker_id()}
+    assert made[0] >> (WORKER_BITS + COUNTER_BITS) > used_until - EPOCH_MILLIS
