@@ -63,6 +63,16 @@ def test_a_probe_that_its_caller_gave_up_leaves_its_place_to_the_next_call() -> 
     assert bench.breaker.admit()
 
 
+def test_a_late_failure_ends_the_turn_of_the_probe() -> None:
+    bench = Bench()
+    bench.fail()
+    bench.now = OPEN_FIRST_SECONDS
+    assert bench.breaker.admit()
+    bench.fail(1)
+    assert bench.states == [State.OPEN, State.HALF_OPEN, State.OPEN]
+    assert not bench.breaker.admit()
+
+
 def test_calls_that_were_under_way_when_it_opened_do_not_prolong_it() -> None:
     bench = Bench()
     bench.fail()
