@@ -12,7 +12,7 @@ from chassis.tokens import LEEWAY_SECONDS, TokenVerifier
 TOKEN_SECONDS = 15 * 60 + LEEWAY_SECONDS
 """How long a token of a session that ended just now may still look good."""
 MAX_ENDED = 50_000
-"""Far above what sign-in limits let begin, and so end, while a token lives; past it the oldest is forgotten."""
+"""Far more than sign-in limits let begin while a token lives; past it the oldest is forgotten."""
 MAX_SEEN = 20_000
 """Four requests to auth at every check; past it the oldest is checked again at its next use."""
 
