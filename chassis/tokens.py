@@ -118,6 +118,14 @@ class TokenVerifier:
             raise TokenExpired
         return caller
 
+    async def problem(self) -> str | None:
+        """For readiness: None once there is a key to check tokens with; asks for keys until then."""
+        if not self._keys:
+            async with self._fetching:
+                if not self._keys:
+                    await self._refresh()
+        return None if self._keys else "auth has not given its signing keys yet"
+
     async def _key(self, kid: str) -> jwt.PyJWK:
         if kid not in self._keys:
             answers = self._answers

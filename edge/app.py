@@ -47,6 +47,7 @@ async def app(settings: EdgeSettings, process: Process[EdgeSettings]) -> AsyncIt
             credential,
             lambda: live.value,
         )
+        process.readiness.add("keys", verifier.problem)
         for name in BACKENDS:
             process.readiness.add(name, partial(_problem, discovery, name))
         async with (

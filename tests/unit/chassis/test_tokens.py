@@ -135,6 +135,16 @@ async def test_auth_away_from_the_start(verifier: TokenVerifier, jwks: Jwks) -> 
     assert await verifier.verify(token())
 
 
+async def test_ready_is_who_has_a_key(verifier: TokenVerifier, jwks: Jwks) -> None:
+    """A process that could check nobody is not ready; once it has a key, auth may be away."""
+    jwks.away = True
+    assert await verifier.problem() == "auth has not given its signing keys yet"
+    jwks.away = False
+    assert await verifier.problem() is None
+    jwks.away = True
+    assert await verifier.problem() is None
+
+
 async def test_an_empty_key_set_does_not_wipe_the_good_one(
     verifier: TokenVerifier, jwks: Jwks, clock: Clock
 ) -> None:
