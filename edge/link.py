@@ -22,10 +22,10 @@ from polychat.internal.log.v1.record_pb2 import RoomSignal
 from chassis import logs
 from chassis.caller import Metadata
 from chassis.errors import Failure, OutcomeUnknown, Overloaded
+from chassis.pacing import Pace
 from discovery import Instance
 from edge.failures import failure_of
 from edge.metrics import EdgeMetrics
-from edge.pacing import Pacer
 from edge.ports import InstanceClient
 
 MAX_UNANSWERED = 10_000
@@ -101,7 +101,7 @@ class Link:
         self._next_tag = 1
         self._staged = _Staged()
         self._wake = asyncio.Event()
-        self._pacer = Pacer()
+        self._pace = Pace()
         self._leaving = False
         self._streaming = False
         """A stream is there to write to: what is only of use to its other end may be staged."""
@@ -157,7 +157,7 @@ class Link:
             self._answer(tag, OutcomeUnknown())
 
     def _stage(self) -> None:
-        self._pacer.note(self._clock())
+        self._pace.offered(self._clock())
         self._wake.set()
 
     def _answer(self, tag: int, result: SendMessageResponse | Failure) -> None:
@@ -239,14 +239,14 @@ class Link:
     async def _write(self, call: Call) -> None:
         while True:
             await self._wake.wait()
-            pause = self._pacer.wait(self._clock())
+            pause = self._pace.wait(self._clock())
             if pause > 0:
                 await asyncio.sleep(pause)
             if not self._staged:
                 self._wake.clear()
                 continue
             request = self._compose()
-            self._pacer.sent(self._clock())
+            self._pace.sent(self._clock())
             self._metrics.link_frame("up")
             await call.write(request)
 

@@ -11,7 +11,7 @@ from polychat.internal.link.v1.link_service_pb2 import AttachResponse, Connectio
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomHead, RoomSignal
 
 from chassis import logs
-from services.chat.pacing import Pace
+from chassis.pacing import Pace
 from services.chat.ports import Clock
 
 MAX_BYTES = 16 * 1024 * 1024

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from edge.admission import Admission, Bucket
 from edge.config import EdgeLiveSettings
 from edge.origins import has_token, origin_allowed
-from edge.pacing import GATHER_LONG_SECONDS, GATHER_SECONDS, Pacer
 from edge.protocol.connection import Connection
 from edge.protocol.errors import TooManyConnections
 from edge.wheel import Wheel
@@ -40,52 +39,6 @@ class P:
 
 def peer(user_id: int = 0, address: str = "10.0.0.1") -> Any:
     return P(user_id, address)
-
-
-# ---- pacing -----------------------------------------------------------------------------------------
-
-
-def frames(per_second: int, seconds: float = 3.0) -> tuple[int, float]:
-    """Frames that leave in the last second, and the longest wait, when this much wants to."""
-    pacer, now, waiting, sent, longest = Pacer(), 0.0, None, 0, 0.0
-    step = 1 / per_second
-    arrivals = [index * step for index in range(int(seconds * per_second))]
-    for arrival in arrivals:
-        if waiting is not None and waiting <= arrival:
-            pacer.sent(waiting)
-            sent += waiting > seconds - 1
-            waiting = None
-        now = arrival
-        pacer.note(now)
-        if waiting is None:
-            waiting = now + pacer.wait(now)
-            longest = max(longest, waiting - now)
-    return sent, longest
-
-
-def test_a_quiet_link_waits_for_nothing() -> None:
-    assert frames(40)[1] == 0.0
-
-
-def test_a_busy_link_gathers() -> None:
-    sent, longest = frames(2000)
-    assert sent <= 1 / GATHER_LONG_SECONDS + 2
-    assert longest <= GATHER_LONG_SECONDS + 1e-9
-
-
-def test_in_between_it_gathers_a_little() -> None:
-    sent, longest = frames(100)
-    assert longest <= GATHER_SECONDS + 1e-9
-    assert sent >= 90
-
-
-def test_a_busy_link_that_falls_quiet_is_prompt_again() -> None:
-    pacer = Pacer()
-    for index in range(1000):
-        pacer.note(index / 1000)
-    pacer.sent(1.0)
-    assert pacer.wait(1.0) > 0
-    assert pacer.wait(2.5) == 0.0
 
 
 # ---- the wheel ----------------------------------------------------------------------------------------

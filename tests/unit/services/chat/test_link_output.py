@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 
 from services.chat.link_output import FRAME_BYTES, LinkOutput
-from services.chat.pacing import BUSY_SECONDS, Pace
 from tests.support.chat_world import Time, settle
 
 
@@ -55,15 +53,3 @@ async def test_much_leaves_in_several_frames() -> None:
         assert frame.ByteSize() < FRAME_BYTES
         seen += [event.sequence for event in frame.events]
     assert seen == list(range(1, 11))
-
-
-def test_the_pace_follows_the_load() -> None:
-    """At once when it is quiet, 5 ms from frame to frame above 50 a second, 20 ms above 200."""
-    for rate, gap in ((10, 0.0), (100, 0.005), (1000, BUSY_SECONDS), (10, 0.0)):
-        pace, now = Pace(), 100.0
-        for _ in range(rate):
-            now += 1 / rate
-            pace.offered(now)
-        pace.sent(now)
-        assert pace.wait(now) == pytest.approx(gap), rate
-        assert pace.wait(now + gap) == pytest.approx(0.0)
