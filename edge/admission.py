@@ -109,6 +109,8 @@ class Admission:
         level = min(
             limits.frames_burst, peer.allowance + (now - peer.allowance_time) * limits.frames_per_second
         )
+        if level >= limits.frames_burst:
+            self._strikes.pop(peer, None)
         peer.allowance_time = now
         peer.allowance = level - 1.0 if level >= 1.0 else level
         return level >= 1.0
@@ -118,6 +120,6 @@ class Admission:
         return max(0.05, (1.0 - peer.allowance) / self._limits().frames_per_second)
 
     def strike(self, peer: Peer) -> int:
-        """Counts a frame over the rate; how many there were."""
+        """Counts a frame over the rate; how many there were since the peer last kept still."""
         strikes = self._strikes[peer] = self._strikes.get(peer, 0) + 1
         return strikes

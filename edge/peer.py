@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -78,13 +79,19 @@ class Peer(ABC):
         self.address = address
         self.pending: list[bytes] | None = None
         self.user: User | None = None
-        self.held: list[bytes] | None = None
+        self.held: deque[bytes] | None = None
         """Frames that were read and not handled yet."""
         self.alarm = 0
         """The wheel's tick at which this peer is looked at next; 0: none."""
         self.allowance = 0.0
         """Frames it may send at once, as of `allowance_time`."""
         self.allowance_time = 0.0
+
+    def hold(self, data: bytes) -> None:
+        """Keeps a frame until the connection takes frames again."""
+        if self.held is None:
+            self.held = deque()
+        self.held.append(data)
 
     def send(self, frame: ServerFrame) -> None:
         """Sends any frame."""

@@ -190,7 +190,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
     def resume_reading(self) -> None:
         """See Peer."""
         while self.held and self.connection.readable:
-            self._application.receive(self, self.held.pop(0))
+            self._application.receive(self, self.held.popleft())
         if self.held or not self.connection.readable:
             return
         self.held = None

@@ -16,6 +16,7 @@ import grpc.aio
 from google.protobuf.descriptor import ServiceDescriptor
 from polychat.edge.v1 import edge_service_pb2
 
+from chassis import logs
 from chassis.caller import AUTHORIZATION
 from chassis.errors import RemoteFailure
 from chassis.grpc_server import GrpcService
@@ -31,6 +32,8 @@ from edge.sessions import Sessions
 UNSENT_BYTES = 256 * 1024
 SLOW_BYTES = 64 * 1024
 CANCELLED = 1006
+
+log = logs.get("edge")
 
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
@@ -106,7 +109,7 @@ class StreamPeer(Peer):
     def resume_reading(self) -> None:
         """See Peer."""
         while self.held and self.connection.readable:
-            self._sessions.receive(self, self.held.pop(0))
+            self._sessions.receive(self, self.held.popleft())
         if not self.held and self.connection.readable:
             self.held = None
             self._resumed.set()
@@ -157,9 +160,12 @@ class SessionService:
 
 
 def _ended(peer: StreamPeer, reader: asyncio.Task[None]) -> None:
-    if not reader.cancelled():
-        reader.exception()
-        peer.shut(CloseCode.NORMAL, "")
+    if reader.cancelled():
+        return
+    bug = reader.exception()
+    if bug is not None:
+        log.error("session_failed", exc_info=bug)
+    peer.shut(CloseCode.NORMAL if bug is None else CloseCode.INTERNAL, "")
 
 
 def edge_services(sessions: Sessions, outbox: Outbox, gateway: Gateway) -> list[GrpcService]:

@@ -106,9 +106,7 @@ class Sessions:
             return
         connection.missed = 0
         if not connection.readable:
-            if peer.held is None:
-                peer.held = []
-            peer.held.append(data)
+            peer.hold(data)
             return
         try:
             if len(data) > FRAME_BYTES:

@@ -144,6 +144,23 @@ def test_frames_over_the_rate_are_told_how_long_to_wait() -> None:
     assert gate.may_send(one)
 
 
+def test_who_keeps_still_starts_anew() -> None:
+    """Frames over the rate close a connection that goes on regardless, not one that lives for long."""
+    clock = Clock()
+    gate, one = admission(clock, frames_per_second=2, frames_burst=2), peer()
+    gate.arrived(one)
+    for _ in range(2):
+        gate.may_send(one)
+    assert not gate.may_send(one)
+    assert [gate.strike(one), gate.strike(one)] == [1, 2]
+    clock.now += 0.5
+    gate.may_send(one)
+    assert gate.strike(one) == 3
+    clock.now += 1.5
+    gate.may_send(one)
+    assert gate.strike(one) == 1
+
+
 # ---- origins --------------------------------------------------------------------------------------------
 
 
