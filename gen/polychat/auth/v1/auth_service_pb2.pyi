@@ -35,7 +35,7 @@ class RegisterRequest(_message.Message):
     username: _builtins.str
     """3 to 50 letters, digits, `.`, `_` and `-` of ASCII, the first a letter or a digit. Two names that differ only in case are one."""
     password: _builtins.str
-    """8 to 256 bytes."""
+    """8 to 256 bytes, and none of the most common passwords: those are INVALID_FIELD."""
     display_name: _builtins.str
     """At most 100 characters."""
     email: _builtins.str

@@ -32,7 +32,7 @@ export type RegisterRequest = Message<"polychat.auth.v1.RegisterRequest"> & {
   username: string;
 
   /**
-   * 8 to 256 bytes.
+   * 8 to 256 bytes, and none of the most common passwords: those are INVALID_FIELD.
    *
    * @generated from field: string password = 2;
    */
