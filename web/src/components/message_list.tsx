@@ -56,9 +56,11 @@ export function MessageList({ roomId, unreadAfter }: { roomId: bigint; unreadAft
           {complete && rows.length > 0 && <p>This is the beginning.</p>}
           {complete && rows.length === 0 && <p>Nothing here yet. Say hello!</p>}
         </div>
-        {rows.map((row, index) => (
-          <TimelineRow key={row.key} row={row} name={names[index]?.[0] ?? ""} actor={names[index]?.[1] ?? ""} />
-        ))}
+        <div>
+          {rows.map((row, index) => (
+            <TimelineRow key={row.key} row={row} name={names[index]?.[0] ?? ""} actor={names[index]?.[1] ?? ""} />
+          ))}
+        </div>
       </div>
       {!atEnd && <JumpToLatest roomId={roomId} onJump={toEnd} />}
     </div>

@@ -84,8 +84,10 @@ function Failed({ outgoing: { requestId, reason } }: { outgoing: Outgoing }) {
   return (
     <div className="failed-line" role="alert">
       <span>Not sent. {reasonText(reason)}</span>
-      <button type="button" className="link" onClick={() => chat.retry(requestId)}>Retry</button>
-      <button type="button" className="link" onClick={() => chat.discard(requestId)}>Discard</button>
+      <span className="failed-choices">
+        <button type="button" className="link" onClick={() => chat.retry(requestId)}>Retry</button>
+        <button type="button" className="link" onClick={() => chat.discard(requestId)}>Discard</button>
+      </span>
     </div>
   );
 }

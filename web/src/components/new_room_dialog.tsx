@@ -74,8 +74,13 @@ function CreateTab({ onEnter }: TabProps) {
 
   return (
     <form className="form" onSubmit={(event) => { event.preventDefault(); createRoom(); }}>
-      <label htmlFor={field}>Title</label>
-      <input id={field} value={title} maxLength={200} required autoFocus autoComplete="off" dir="auto" onChange={(event) => setTitle(event.target.value)} />
+      <div className="field">
+        <label htmlFor={field}>Title</label>
+        <input
+          id={field} value={title} maxLength={200} required autoFocus autoComplete="off" dir="auto"
+          onChange={(event) => setTitle(event.target.value)}
+        />
+      </div>
       <fieldset>
         <legend>Who can come in</legend>
         <KindChoice kind={RoomKind.GROUP} chosen={kind} onChoose={setKind} title="Group" detail="Only people who are added" />

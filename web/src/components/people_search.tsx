@@ -30,7 +30,7 @@ export function PeopleSearch({ label, action, disabled, onChoose }: Props) {
     <div className="search">
       <label htmlFor={field}>{label}</label>
       <input
-        id={field} type="search" value={query} autoComplete="off" autoFocus placeholder="Begin typing a name"
+        id={field} type="search" value={query} autoComplete="off" placeholder="Begin typing a name"
         onChange={(event) => setQuery(event.target.value)}
       />
       {failure !== null && <p className="field-error" role="alert">{failureText(failure)}</p>}

@@ -1,5 +1,5 @@
 import { RoomKind } from "../gen/polychat/chat/v1/room_pb";
-import { useChat, useClock, useWatch } from "../store/hooks";
+import { useChat, useWatch } from "../store/hooks";
 import type { RoomSummary } from "../store/rooms";
 import { Avatar } from "./avatar";
 import { useRoomTitle } from "./room_title";
@@ -8,7 +8,7 @@ import { briefTime } from "./times";
 export function RoomList({ openRoom }: { openRoom: bigint | null }) {
   const chat = useChat();
   const rooms = useWatch(chat, () => chat.book.rooms);
-  const now = useClock(false);
+  const now = Date.now();
   if (rooms.length === 0) return <p className="empty-note">No rooms yet. Start a chat with the + above.</p>;
   return (
     <ul className="room-list">

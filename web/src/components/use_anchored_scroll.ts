@@ -59,7 +59,8 @@ export function useAnchoredScroll(version: unknown): AnchoredScroll {
     const element = list.current;
     if (element === null) return undefined;
     const observer = new ResizeObserver(() => settle(element, end.current ? null : anchor.current));
-    observer.observe(element);
+    // Its own size, and that of what is in it: a name that comes late may take one line more.
+    for (const part of [element, ...element.children]) observer.observe(part);
     return () => observer.disconnect();
   }, []);
 

@@ -5,6 +5,7 @@ import { Conversation } from "../components/conversation";
 import { Icon } from "../components/icons";
 import { NewRoomDialog } from "../components/new_room_dialog";
 import { RoomList } from "../components/room_list";
+import { RoomKind } from "../gen/polychat/chat/v1/room_pb";
 import type { Chat } from "../store/chat";
 import { ChatContext, useChat, useWatch } from "../store/hooks";
 import { useOpenRoom } from "../store/route";
@@ -54,7 +55,10 @@ function OpenRoom({ openRoom }: { openRoom: bigint | null }) {
   const summary = useWatch(chat, () => (openRoom === null ? undefined : chat.book.summary(openRoom)));
   const listed = useWatch(chat, () => chat.book.listed);
   if (openRoom === null) return <p className="placeholder">Choose a room, or start a chat.</p>;
-  if (summary === undefined) return <p className="placeholder">{listed ? "You are not in this room." : "Loading…"}</p>;
+  if (summary === undefined && listed) {
+    return <p className="placeholder">You are not in this room. <a className="link" href="#">To your rooms</a></p>;
+  }
+  if (summary === undefined || summary.kind === RoomKind.UNSPECIFIED) return <p className="placeholder">Loading…</p>;
   return <Conversation key={String(openRoom)} summary={summary} />;
 }
 
