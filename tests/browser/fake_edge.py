@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,6 +42,8 @@ class FakeEdge:
         self.hellos: list[Json] = []
         self.sends: list[Json] = []
         self.receipts: list[Json] = []
+        self.spent: list[str] = []  # refresh tokens, in the order they came
+        self.refreshed: list[str] = []  # access tokens that were given in band
         self.url = ""
         # Harm:
         self.closed = False  # answers every upgrade with 503
@@ -48,6 +51,8 @@ class FakeEdge:
         self.lose_events = 0  # so many live events reach nobody
         self.lose_answers = 0  # so many sends are committed and not answered
         self.refusals: list[tuple[str, str, bool]] = []  # (code, reason, retryable) for the next sends
+        self.refresh_gate = asyncio.Event()  # cleared: RefreshSession is not answered
+        self.refresh_gate.set()
         self._dist = dist
 
     def application(self) -> web.Application:
@@ -60,10 +65,11 @@ class FakeEdge:
         app.on_response_prepare.append(self._guard)
         return app
 
-    async def drop(self, code: int) -> None:
-        """Closes every connection with a code."""
+    async def drop(self, code: int, user: User | None = None) -> None:
+        """Closes every connection, or those of one user, with a code."""
         for connection in list(self.connections):
-            await connection.socket.close(code=code)
+            if user is None or connection.user is user:
+                await connection.socket.close(code=code)
 
     async def tell(self, frame: Json) -> None:
         """Sends a frame on every connection."""
@@ -86,12 +92,16 @@ class FakeEdge:
     async def _call(self, request: web.Request) -> web.Response:
         authorization = request.headers.get("authorization")
         token = authorization.removeprefix("Bearer ") if authorization else None
+        body = await request.json()
+        if request.path.endswith("/RefreshSession"):
+            self.spent.append(body["refreshToken"])
+            await self.refresh_gate.wait()
         try:
-            answer = self.api.call(request.match_info["method"], await request.json(), token)
+            answer = self.api.call(request.match_info["method"], body, token)
         except RefusedError as refused:
             info = {"type": "google.rpc.ErrorInfo", "debug": {"reason": refused.reason, "domain": "polychat"}}
-            body = {"code": refused.code.lower(), "message": str(refused), "details": [info]}
-            return web.json_response(body, status=STATUS[refused.code])
+            error = {"code": refused.code.lower(), "message": str(refused), "details": [info]}
+            return web.json_response(error, status=STATUS[refused.code])
         await self._flush()
         return web.json_response(answer)
 
@@ -120,6 +130,7 @@ class FakeEdge:
         elif "receipt" in frame:
             self._receipt(connection, frame_id, frame["receipt"])
         elif "refresh" in frame:
+            self.refreshed.append(frame["refresh"]["accessToken"])
             connection.outgoing.append({"id": frame_id, "ok": {}})
         elif "ping" in frame:
             connection.outgoing.append({"pong": {}})

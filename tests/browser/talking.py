@@ -32,6 +32,15 @@ async def open_direct_chat(page: Page, username: str) -> None:
     await expect(page.get_by_role("textbox")).to_be_visible()
 
 
+async def create_room(page: Page, title: str) -> None:
+    """Makes a group and arrives in it."""
+    await page.get_by_role("button", name="Start a chat").click()
+    await page.get_by_role("button", name="New room").click()
+    await page.get_by_label("Title").fill(title)
+    await page.get_by_role("button", name="Create room").click()
+    await expect(page.get_by_role("heading", name=title)).to_be_visible()
+
+
 async def open_room(page: Page, title: str) -> None:
     """Chooses a room of the list."""
     await page.get_by_role("navigation").get_by_role("link", name=title).click()

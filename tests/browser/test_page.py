@@ -9,6 +9,7 @@ from tests.browser.fake_edge import FakeEdge
 from tests.browser.fake_rooms import Room, User
 from tests.browser.talking import (
     PASSWORD,
+    create_room,
     expect_said,
     log_in,
     open_direct_chat,
@@ -57,11 +58,7 @@ async def test_a_room_is_made_filled_found_joined_and_left(edge: FakeEdge, page:
     ada, grace = add_two(edge)
     edge.world.add_room(grace, "ROOM_KIND_PUBLIC", "Announcements")
     await log_in(page, "ada")
-    await page.get_by_role("button", name="Start a chat").click()
-    await page.get_by_role("button", name="New room").click()
-    await page.get_by_label("Title").fill("Engine room")
-    await page.get_by_role("button", name="Create room").click()
-    await expect(page.get_by_role("heading", name="Engine room")).to_be_visible()
+    await create_room(page, "Engine room")
 
     await page.get_by_role("button", name="Members").click()
     await page.get_by_label("Add people").fill("gra")

@@ -12,8 +12,19 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import PATIENCE_MS
-from tests.browser.talking import expect_said, open_direct_chat, open_room, register, said, say
+from tests.browser.talking import (
+    create_room,
+    expect_said,
+    open_direct_chat,
+    open_room,
+    register,
+    said,
+    say,
+)
 from tests.support.stack import Stack
+
+WORSE = ("warning", "error")
+"""Kinds of console messages that a healthy page does not write."""
 
 
 @pytest.fixture
@@ -90,3 +101,31 @@ async def test_two_people_talk_on_when_every_edge_is_killed(
     for page in (hers, his):
         await expect_said(page, ["Before.", "Hers, while nobody listens.", "His, after."])
         await expect(page.get_by_text("Connection lost")).to_have_count(0)
+
+
+async def test_a_whole_visit_breaks_no_policy_and_logs_no_error(browser: Browser, stack: Stack) -> None:
+    """Register, make a room, talk, sign out, under the real headers: the browser does not complain."""
+    context = await browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if message.type in WORSE else None)
+    await page.add_init_script(
+        "addEventListener('securitypolicyviolation', (e) => console.error(e.violatedDirective, e.blockedURI))"
+    )
+    answer = await page.goto(stack.http_url)
+    assert answer is not None
+    assert "require-trusted-types-for 'script'" in answer.headers["content-security-policy"]
+
+    await register(page, f"ada-{secrets.token_hex(4)}")
+    await create_room(page, "Engine room")
+    await say(page, "Look: https://example.org/?a=1&b=<2> and <img src=x onerror=alert(1)>")
+    await expect(page.locator(".message:not(.waiting, .sending, .failed) .text a")).to_have_attribute(
+        "href", "https://example.org/?a=1&b="
+    )
+    await page.get_by_role("button", name="Sign out").click()
+    await expect(page.get_by_role("heading", name="Welcome to Polychat")).to_be_visible()
+    assert await page.evaluate("localStorage.length") == 0
+    await context.close()
+    assert complaints == []
