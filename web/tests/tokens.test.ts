@@ -114,6 +114,15 @@ test("a reload and another tab end the sign-in that they found", () => {
   expect(stored.size).toBe(0);
 });
 
+test("a token that another tab stored a moment ago does not end the refresh that began with the old one", async () => {
+  const tokens = tab();
+  tokens.accept(answer("1"));
+  const refreshing = tokens.access(true);
+  await Promise.resolve(); // the refresh token is on its way
+  stored.forEach((text, key) => stored.set(key, text.replace("refresh 1", "refresh 2")));
+  expect(await refreshing).toBe("access 2");
+});
+
 test("a refresh that is answered after the sign-out does not undo it", async () => {
   const tokens = tab();
   tokens.accept(answer("1"));

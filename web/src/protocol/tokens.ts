@@ -2,7 +2,8 @@
  * The access token lives in memory only. The refresh token is in localStorage, shared by all tabs of this browser, and spent under a
  * lock that the tabs share too. sessionStorage would look safer and is not: "duplicate tab" copies it, both copies would spend the
  * same token, and a reused token revokes the session (wire contract §2). Under the lock each tab reads the newest token before it
- * spends it, so one sign-in serves every tab and outlives a closed window.
+ * spends it, so one sign-in serves every tab and outlives a closed window. Browsers tell other tabs of a new value a moment late; who
+ * reads the old one then spends the immediate predecessor, which the server answers with the same new pair.
  */
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { Failure, milliseconds } from "./failure";
@@ -82,7 +83,7 @@ export class Tokens {
       if (saved === null || saved.userId !== this.own?.userId) throw signedOutMeanwhile();
       const answer = await this.refreshSession(saved.refreshToken);
       // The same while the answer was on its way: it must not undo that.
-      if (this.saved()?.refreshToken !== saved.refreshToken) throw signedOutMeanwhile();
+      if (this.saved()?.since !== saved.since) throw signedOutMeanwhile();
       this.keep(answer, saved);
     });
     return this.accessToken;
