@@ -22,10 +22,10 @@ from polychat.internal.log.v1.record_pb2 import RoomSignal
 from chassis import logs
 from chassis.caller import Metadata
 from chassis.errors import Failure, OutcomeUnknown, Overloaded
-from chassis.pacing import Pace
 from discovery import Instance
 from edge.failures import failure_of
 from edge.metrics import EdgeMetrics
+from edge.pacing import Pace
 from edge.ports import InstanceClient
 
 MAX_UNANSWERED = 10_000

@@ -20,7 +20,6 @@ from chassis.grpc_server import GrpcService
 from chassis.paging import PageTokens
 from services.chat import api_link, api_memberships, api_messaging, api_rooms
 from services.chat.links import LinkParts
-from services.chat.ports import Clock
 from services.chat.use_cases.memberships import Memberships
 from services.chat.use_cases.rooms import Rooms
 from services.chat.use_cases.sending import Sending
@@ -46,7 +45,6 @@ class Apis:
         link: LinkParts,
         tokens: PageTokens,
         instance: str,
-        clock: Clock,
     ) -> Apis:
         """The servicers over these use cases."""
         return cls(
@@ -54,7 +52,7 @@ class Apis:
             api_memberships.MembershipApi(memberships, tokens),
             api_messaging.MessagingApi(sending),
             api_messaging.PresenceApi(),
-            api_link.LinkApi(link, instance, clock),
+            api_link.LinkApi(link, instance),
         )
 
 

@@ -16,7 +16,6 @@ from chassis.errors import InvalidField, Overloaded
 from chassis.interceptors import Access
 from services.chat.link_output import MAX_BYTES, LinkOutput
 from services.chat.links import Link, LinkParts
-from services.chat.ports import Clock
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -30,10 +29,9 @@ log = logs.get("chat")
 class LinkApi(link_service_pb2_grpc.LinkServiceServicer):
     """polychat.internal.link.v1.LinkService."""
 
-    def __init__(self, parts: LinkParts, instance: str, clock: Clock, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, parts: LinkParts, instance: str, *, max_bytes: int = MAX_BYTES) -> None:
         self._parts = parts
         self._instance = instance
-        self._clock = clock
         self._max_bytes = max_bytes
         self.draining = False
         """Set while this instance leaves: who attaches now is told at once."""
@@ -49,7 +47,7 @@ class LinkApi(link_service_pb2_grpc.LinkServiceServicer):
             return
         if not _INSTANCE.fullmatch(first.edge_instance):
             raise InvalidField("edge_instance", "must name the edge in the first message")
-        output = LinkOutput(self._instance, self._clock, max_bytes=self._max_bytes)
+        output = LinkOutput(self._instance, max_bytes=self._max_bytes)
         link = Link(self._parts, first.edge_instance, output)
         if self.draining:
             output.drain()

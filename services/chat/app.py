@@ -158,7 +158,6 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
         link=LinkParts(hub, sending, placement, verifier, typing, time.time),
         tokens=PageTokens(settings.page_token_key),
         instance=settings.instance,
-        clock=_clock,
     )
     sweeper = Sweeper(pending, messages)
     loops = (log.run, relay.run, members.run, sweeper.run, repair.run, subscriber.run, typing.run)

@@ -11,8 +11,6 @@ from polychat.internal.link.v1.link_service_pb2 import AttachResponse, Connectio
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomHead, RoomSignal
 
 from chassis import logs
-from chassis.pacing import Pace
-from services.chat.ports import Clock
 
 MAX_BYTES = 16 * 1024 * 1024
 """Unsent for one edge; an edge that is further behind attaches anew and compares heads."""
@@ -31,12 +29,14 @@ class _Frame:
 
 
 class LinkOutput:
-    """Gathers what is to go to one edge; `frames` gives it, paced by the load."""
+    """Gathers what is to go to one edge; `frames` gives it.
 
-    def __init__(self, chat_instance: str, clock: Clock, *, max_bytes: int = MAX_BYTES) -> None:
-        self._clock = clock
+    At once: what left the edges together stays together through Kafka, the transaction and Redis, so a
+    pace on the way down would add its own length to every delivery and gather nothing.
+    """
+
+    def __init__(self, chat_instance: str, *, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
-        self._pace = Pace()
         self._frames = deque([_Frame(AttachResponse(chat_instance=chat_instance))])
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -94,10 +94,7 @@ class LinkOutput:
         """What is due, frame by frame, for ever; the first one names this instance."""
         while True:
             await self._wake.wait()
-            if wait := self._pace.wait(self._clock()):
-                await asyncio.sleep(wait)
             self._wake.clear()
-            self._pace.sent(self._clock())
             for _ in range(len(self._frames)):
                 if self._frames:
                     yield self._next()
@@ -117,7 +114,6 @@ class LinkOutput:
             self._frames.append(_Frame(AttachResponse()))
         self._frames[-1].size += size
         self._bytes += size
-        self._pace.offered(self._clock())
         self._wake.set()
         if self._bytes > FRAME_BYTES:
             self._calm.clear()

@@ -37,7 +37,7 @@ class Place:
         self.hints = Hints(
             instance="chat-1", hub=self.hub, pending=self.pending, members=self.members, repair=self.ask
         )
-        self.output = LinkOutput("chat-1", self.time)
+        self.output = LinkOutput("chat-1")
         self.edge = self.hub.attach("edge-1", self.output)
 
     async def _read(self, keys: Iterable[ports.RoomMember]) -> dict[ports.RoomMember, Membership]:

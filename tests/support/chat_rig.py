@@ -58,7 +58,7 @@ class Rig:
             self.typing,
             self.wall,
         )
-        self.output = LinkOutput("chat-1", self.world.time)
+        self.output = LinkOutput("chat-1")
         self.link = Link(self.parts, "edge-1", self.output)
         self.requests: asyncio.Queue[AttachRequest] = asyncio.Queue()
 

@@ -73,7 +73,6 @@ class Server:
         self.world.log.publish = lambda event: self.hub.pass_events([event])
         typing = TypingSignals(self.hub, self._publish, self.world.time)
         placement = Placement(self.hub, self.world.log)
-        clock = asyncio.get_running_loop().time
         self.apis = Apis.of(
             rooms=self.world.rooms,
             memberships=self.world.memberships,
@@ -81,7 +80,6 @@ class Server:
             link=LinkParts(self.hub, self.world.sending, placement, Tokens(), typing, self.world.time),
             tokens=PageTokens(b"k" * 32),
             instance="chat-1",
-            clock=clock,
         )
 
     async def _publish(self, _hints: object) -> None:

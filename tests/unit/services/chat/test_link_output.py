@@ -7,12 +7,12 @@ import asyncio
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 
 from services.chat.link_output import FRAME_BYTES, LinkOutput
-from tests.support.chat_world import Time, settle
+from tests.support.chat_world import settle
 
 
 async def test_what_is_due_leaves_in_one_frame_that_names_the_instance() -> None:
     """Only the first frame does."""
-    output = LinkOutput("chat-1", Time())
+    output = LinkOutput("chat-1")
     frames = output.frames()
     output.event(EventRecord(room_id=7, sequence=1))
     output.event(EventRecord(room_id=7, sequence=2))
@@ -28,7 +28,7 @@ async def test_what_is_due_leaves_in_one_frame_that_names_the_instance() -> None
 
 async def test_an_edge_that_does_not_read_is_cut() -> None:
     """Signals are dropped first; then the stream ends, and the edge attaches anew."""
-    output = LinkOutput("chat-1", Time(), max_bytes=1000)
+    output = LinkOutput("chat-1", max_bytes=1000)
     output.event(EventRecord(room_id=7, sequence=1, event=b"x" * 500))
     output.signal(RoomSignal(room_id=7, typing=True))
     assert len(output._frames[-1].message.signals) == 0
@@ -40,7 +40,7 @@ async def test_an_edge_that_does_not_read_is_cut() -> None:
 
 async def test_much_leaves_in_several_frames() -> None:
     """Far below what gRPC takes in one message; who says much can wait until it is taken."""
-    output = LinkOutput("chat-1", Time())
+    output = LinkOutput("chat-1")
     for sequence in range(1, 11):
         output.event(EventRecord(room_id=7, sequence=sequence, event=b"x" * 200_000))
     calm = asyncio.ensure_future(output.calm())

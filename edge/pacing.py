@@ -1,4 +1,4 @@
-"""How often a frame may leave on a link: at once when it is quiet, gathered when it is busy. No I/O.
+"""How often a frame leaves for chat: at once when it is quiet, gathered when it is busy. No I/O.
 
 A frame costs ~200 µs a side however full it is, so under load fewer and fuller frames are cheaper; a
 pace shorter than the gap between messages buys nothing.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 WINDOW_SECONDS = 0.2
 """Load is counted over windows of this length."""
-STEPS = ((50.0, 0.0), (200.0, 0.005))
+STEPS = ((50.0, 0.0), (150.0, 0.005))
 """Up to so many offers a second, this many seconds from frame to frame."""
 BUSY_SECONDS = 0.02
 """From frame to frame above all steps."""

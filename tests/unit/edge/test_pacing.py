@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chassis.pacing import BUSY_SECONDS, STEPS, Pace
+from edge.pacing import BUSY_SECONDS, STEPS, Pace
 
 MIDDLE_SECONDS = STEPS[1][1]
 
@@ -57,7 +57,7 @@ def test_a_busy_link_that_falls_quiet_is_prompt_again() -> None:
 
 @pytest.mark.parametrize(("rate", "gap"), [(10, 0.0), (100, MIDDLE_SECONDS), (1000, BUSY_SECONDS)])
 def test_the_steps(rate: int, gap: float) -> None:
-    """At once, 5 ms from frame to frame above 50 a second, 20 ms above 200."""
+    """At once, 5 ms from frame to frame above 50 a second, 20 ms above 150."""
     pace, now = Pace(), 100.0
     for _ in range(rate):
         now += 1 / rate
