@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,17 @@ def sleeper(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.fixture
 def backend(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that the system takes for one of PostgreSQL."""
+    """A process that the system takes for one of PostgreSQL.
+
+    `Popen` returns a moment before the kernel gives the new process its name.
+    """
     program = tmp_path / "postgres"
     program.symlink_to(shutil.which("sleep") or "")
     with subprocess.Popen([program, "60"], cwd=tmp_path) as process:
+        name = Path(f"/proc/{process.pid}/comm")
+        deadline = time.monotonic() + 10
+        while name.read_text() != "postgres\n":
+            assert time.monotonic() < deadline, "the program did not start"
         yield process
         process.kill()
 
