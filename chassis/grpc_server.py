@@ -20,11 +20,14 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 from chassis import logs
 from chassis.config import ProcessSettings
 from chassis.grpc_options import SERVER_OPTIONS
+from chassis.health import Health
 from chassis.interceptors import Access, Guard
 from chassis.reflection import pool_of
 from chassis.run import Process
 from chassis.tokens import TokenVerifier
 
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 READINESS_SECONDS = 1.0
 BIND_SECONDS = 10.0
 """How long a port that is still in use is tried again."""
@@ -132,17 +135,22 @@ async def _bind(server: grpc.aio.Server, host: str, port: int) -> int:
 
 
 async def _follow_readiness(process: Process[Any], health: HealthServicer, names: Sequence[str]) -> None:
-    known: dict[str, str] | None = None
+    """Every second: gRPC's health, a sample for each check, and a log line for each change."""
+    gauge = process.metrics.gauge("problem", "1 while this check of readiness is not fine", ["check"])
+    known: Health | None = None
     while True:
-        problems = await process.readiness.problems()
-        if problems != known:
-            status = (
-                health_pb2.HealthCheckResponse.NOT_SERVING
-                if problems
-                else health_pb2.HealthCheckResponse.SERVING
-            )
+        found = await process.readiness.health()
+        if found != known:
+            for check in process.readiness.names:
+                gauge.labels(check).set(check in found.problems or check in found.degraded)
             for name in ("", *names):
-                await health.set(name, status)
-            log.info("readiness_changed", ready=not problems, problems=problems)
-            known = problems
+                await health.set(name, NOT_SERVING if found.problems else SERVING)
+            say = log.warning if found.problems or found.degraded else log.info
+            say(
+                "readiness_changed",
+                ready=not found.problems,
+                problems=found.problems,
+                degraded=found.degraded,
+            )
+            known = found
         await asyncio.sleep(READINESS_SECONDS)

@@ -1,6 +1,7 @@
 """Liveness and readiness of a process, and the small HTTP port that shows them beside the metrics.
 
-`/livez` asks no dependency: it answers when the loop turns. `/readyz` names every problem.
+`/livez` asks no dependency: it answers when the loop turns. `/readyz` names every problem, and what
+is missing without keeping the process from its work.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -23,21 +25,49 @@ CHECK_SECONDS = 3.0
 log = logs.get("health")
 
 
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is missing at one moment, by check, each in a sentence."""
+
+    problems: dict[str, str]
+    """Without these the process takes no work."""
+    degraded: dict[str, str]
+    """Without these it works, later or with less."""
+
+
 class Readiness:
-    """The checks that must all be fine before a process takes work."""
+    """The checks that must all be fine before a process takes work, and those that only lessen it."""
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._degrading: set[str] = set()
 
-    def add(self, name: str, check: Check) -> None:
-        """Adds a check: it gives None when fine, else a sentence that says what is missing."""
+    def add(self, name: str, check: Check, *, degrades: bool = False) -> None:
+        """Adds a check: it gives None when fine, else a sentence that says what is missing.
+
+        One that only `degrades` is told and keeps nobody from work.
+        """
         self._checks[name] = check
+        (self._degrading.add if degrades else self._degrading.discard)(name)
+
+    async def health(self) -> Health:
+        """Asks all checks now."""
+        names = list(self._checks)
+        answers = await asyncio.gather(*(self._run(self._checks[name]) for name in names))
+        found = {name: text for name, text in zip(names, answers, strict=True) if text is not None}
+        return Health(
+            {name: text for name, text in found.items() if name not in self._degrading},
+            {name: text for name, text in found.items() if name in self._degrading},
+        )
 
     async def problems(self) -> dict[str, str]:
         """What is missing now, by check; empty when ready."""
-        names = list(self._checks)
-        found = await asyncio.gather(*(self._run(self._checks[name]) for name in names))
-        return {name: text for name, text in zip(names, found, strict=True) if text is not None}
+        return (await self.health()).problems
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every check that there is."""
+        return frozenset(self._checks)
 
     async def _run(self, check: Check) -> str | None:
         try:
@@ -65,10 +95,9 @@ async def serve_health(
         return web.Response(text="ok\n")
 
     async def readyz(_request: web.Request) -> web.Response:
-        problems = await readiness.problems()
-        return web.json_response(
-            {"ready": not problems, "problems": problems}, status=503 if problems else 200
-        )
+        health = await readiness.health()
+        body = {"ready": not health.problems, "problems": health.problems, "degraded": health.degraded}
+        return web.json_response(body, status=503 if health.problems else 200)
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"content-type": CONTENT_TYPE_LATEST})

@@ -110,8 +110,8 @@ async def check(pool: Pool) -> str | None:
     """For readiness: None when the database answers and accepts writes."""
     try:
         async with acquire(pool) as connection:
-            if await connection.fetchval("SELECT pg_is_in_recovery()", timeout=2):
-                return "postgres is read-only (in recovery)"
+            if await connection.fetchval("SHOW transaction_read_only", timeout=2) == "on":
+                return "postgres is read-only"
     except BackendUnavailable as failure:
         return failure.message
     return None

@@ -24,8 +24,10 @@ MEMBERSHIP = "polychat:membership"
 SESSIONS = "polychat:sessions"
 
 PUBLISH_SECONDS = 0.5
-PING_SECONDS = 5.0
-"""A subscriber that heard nothing asks the server this often whether the link still stands."""
+PING_SECONDS = 3.0
+"""A subscriber that heard nothing this long asks the server whether the link still stands, and as much
+later without an answer gives it up.
+"""
 _BACKOFF_SECONDS = (0.1, 2.0)
 _SUBSCRIBE_CHUNK = 500
 _SUBSCRIBE_SECONDS = 5.0
@@ -99,6 +101,10 @@ class Subscriber:
         self._linked = False
         self.connected = False
 
+    def problem(self) -> str | None:
+        """For readiness: None while hints arrive."""
+        return None if self.connected else "redis does not answer; what it would hint at is asked for"
+
     def subscribe(self, channels: Iterable[str]) -> None:
         """Adds channels; takes effect soon and lasts over reconnects."""
         self._change(channels, True)
@@ -167,7 +173,7 @@ class Subscriber:
 
     async def _read(self, pubsub: Any) -> None:
         silent = 0
-        while silent < 3:
+        while silent < 2:
             message = await pubsub.get_message(ignore_subscribe_messages=False, timeout=PING_SECONDS)
             if message is None:
                 silent += 1

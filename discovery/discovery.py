@@ -74,7 +74,8 @@ class Discovery:
         """
         address = await resolve(self._settings.advertise_host)
         meta = {} if http_port is None else {"http_port": str(http_port)}
-        entry = Entry(service, Instance(self._settings.instance, address, port), meta)
+        instance = Instance(self._settings.instance, address, self._settings.advertise_port or port)
+        entry = Entry(service, instance, meta)
         registration = Registration(self._agent, entry, self._process.draining)
         self._registrations.append(registration)
         self._start(registration.run(), f"registration of {service}")
@@ -134,15 +135,34 @@ class Discovery:
         task.add_done_callback(self._tasks.discard)
 
 
+class _Reach:
+    """Whether Consul answered last, told as a metric and as a lack that only degrades."""
+
+    def __init__(self, process: Process[Any]) -> None:
+        self._gauge = process.metrics.gauge(
+            "consul_reachable", "1 when the last request to Consul was answered"
+        )
+        self._answers = True
+        process.readiness.add("consul", self._problem, degrades=True)
+
+    def heard(self, answered: bool) -> None:
+        """Takes in how a request ended."""
+        self._answers = answered
+        self._gauge.set(answered)
+
+    def _problem(self) -> str | None:
+        return None if self._answers else "consul does not answer; what was known last counts"
+
+
 @asynccontextmanager
 async def open_discovery(process: Process[Any]) -> AsyncIterator[Discovery]:
     """Discovery for one process, until the block ends; ValueError on a bad Consul address.
 
     The block's end deregisters what is still registered and gives the worker id up.
     """
-    reachable = process.metrics.gauge("consul_reachable", "1 when the last request to Consul was answered")
+    reach = _Reach(process)
     address = process.settings.consul_addr
-    async with open_agent(address, reachable.set) as agent, asyncio.TaskGroup() as tasks:
+    async with open_agent(address, reach.heard) as agent, asyncio.TaskGroup() as tasks:
         discovery = Discovery(process, agent, tasks)
         try:
             yield discovery

@@ -26,7 +26,7 @@ from services.auth.key_store import PostgresKeyStore
 from services.auth.limiter import LocalLimiter, RedisLimiter
 from services.auth.origin import Origins
 from services.auth.passwords import Argon2Hasher, common_passwords, open_hasher
-from services.auth.ports import Limiter, SessionHints
+from services.auth.ports import SessionHints
 from services.auth.profiles import RemoteProfiles
 from services.auth.store import PostgresAccountStore, PostgresAuditLog, PostgresSessionStore
 from services.auth.use_cases.limits import SignInLimits
@@ -52,7 +52,7 @@ class Parts:
     discovery: Discovery
     lease: WorkerLease
     hasher: Argon2Hasher
-    limiter: Limiter
+    limiter: RedisLimiter
     hints: SessionHints
     live: LiveSettings[AuthLiveSettings]
 
@@ -78,6 +78,7 @@ async def app(settings: AuthSettings, process: Process[AuthSettings]) -> AsyncIt
         process.readiness.add("postgres", lambda: postgres.check(parts.pool))
         process.readiness.add("signing_key", use_cases.keys.problem)
         process.readiness.add("worker_id", parts.lease.problem)
+        process.readiness.add("redis", parts.limiter.problem, degrades=True)
         await stack.enter_async_context(_periodic(use_cases))
         server = await stack.enter_async_context(
             serve_grpc(process, _services(settings, use_cases), TokenVerifier(use_cases.keys.published))
@@ -102,6 +103,7 @@ async def _open(settings: AuthSettings, process: Process[AuthSettings], stack: A
     publisher = Publisher(redis_url)
     stack.push_async_callback(publisher.close)
     lost = process.metrics.counter("session_hints_lost", "hints of ended sessions that Redis did not take")
+    local = process.metrics.counter("limits_kept_locally", "sign-in limits that Redis did not count")
     queue = process.metrics.gauge("password_queue", "passwords that wait for a thread or are in one")
     queue.set_function(lambda: hasher.pending)
     live = discovery.live_settings(AuthLiveSettings)
@@ -111,7 +113,7 @@ async def _open(settings: AuthSettings, process: Process[AuthSettings], stack: A
         discovery,
         await discovery.lease_worker_id(),
         hasher,
-        RedisLimiter(redis, LocalLimiter()),
+        RedisLimiter(redis, LocalLimiter(), on_local=local.inc),
         RedisSessionHints(publisher, lost),
         live,
     )

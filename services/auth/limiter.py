@@ -38,7 +38,8 @@ def gcra(arrival: float | None, now: float, rate: Rate) -> tuple[float, float]:
     `arrival` is what the last call gave; when there is to wait it stays as it is.
     """
     interval = rate.seconds / rate.count
-    arrival = max(arrival or now, now)
+    # No count reaches further ahead: what does was written before the clock was set back.
+    arrival = min(max(arrival or now, now), now + rate.seconds)
     wait = arrival - now - (rate.seconds - interval)
     # A rounding error of the clock's float must not refuse the last call of a burst.
     if wait > interval * 1e-6:
@@ -69,8 +70,15 @@ class RedisLimiter:
     In one process the calls for a key take turns, so that only other instances change it in between.
     """
 
-    def __init__(self, redis: Redis, local: LocalLimiter, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        local: LocalLimiter,
+        clock: Callable[[], float] = time.time,
+        on_local: Callable[[], None] = lambda: None,
+    ) -> None:
         self._redis = redis
+        self._on_local = on_local
         self._local = local
         self._clock = clock
         self._away_until = 0.0
@@ -82,13 +90,23 @@ class RedisLimiter:
         name = "polychat:auth:limit:" + hashlib.sha256(key.encode()).hexdigest()
         try:
             async with self._turns[hash(name) % _TURNS]:
-                if self._clock() < self._away_until:
+                if self._away():
+                    self._on_local()
                     return local_wait
                 return await self._take(name, rate)
         except (RedisError, OSError, TimeoutError) as error:
             self._away_until = self._clock() + REDIS_PAUSE_SECONDS
             log.warning("limits_kept_locally", error=type(error).__name__)
+            self._on_local()
             return local_wait
+
+    def problem(self) -> str | None:
+        """For readiness: None unless limits were kept locally in the last seconds."""
+        return "redis takes no counts; each instance limits what it sees itself" if self._away() else None
+
+    def _away(self) -> bool:
+        # A clock that was set back must not make the pause longer.
+        return 0 < self._away_until - self._clock() <= REDIS_PAUSE_SECONDS
 
     async def _take(self, name: str, rate: Rate) -> float:
         for _ in range(_WATCH_TRIES):

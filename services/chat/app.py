@@ -70,6 +70,7 @@ class Chat:
     pending: Pending
     log: KafkaRoomLog
     verifier: TokenVerifier
+    subscriber: Subscriber
     loops: Collection[Callable[[], Coroutine[Any, Any, None]]]
 
 
@@ -161,7 +162,7 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     )
     sweeper = Sweeper(pending, messages)
     loops = (log.run, relay.run, members.run, sweeper.run, repair.run, subscriber.run, typing.run)
-    return Chat(apis, hub, pending, log, verifier, loops)
+    return Chat(apis, hub, pending, log, verifier, subscriber, loops)
 
 
 def _room_log(settings: ChatSettings, measures: Measures) -> KafkaRoomLog:
@@ -175,7 +176,7 @@ def _room_log(settings: ChatSettings, measures: Measures) -> KafkaRoomLog:
 
 
 def _say_when_ready(process: Process[ChatSettings], backings: Backings, chat: Chat) -> None:
-    """Redis is not in here: without it answers come later and are the same."""
+    """Redis only degrades: without it answers come later and are the same."""
 
     def message() -> str | None:
         return None if backings.discovery.healthy("message") else "message has no healthy instance"
@@ -184,6 +185,7 @@ def _say_when_ready(process: Process[ChatSettings], backings: Backings, chat: Ch
     process.readiness.add("kafka", chat.log.problem)
     process.readiness.add("worker_id", backings.lease.problem)
     process.readiness.add("message", message)
+    process.readiness.add("redis", chat.subscriber.problem, degrades=True)
 
 
 def _send_limit(backings: Backings) -> SendLimit:

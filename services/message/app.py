@@ -67,6 +67,7 @@ async def app(settings: MessageSettings, process: Process[MessageSettings]) -> A
         services = _services(settings, reader, hints)
         await stack.enter_async_context(sequencing(settings, process, writer, hints))
         process.readiness.add("postgres", lambda: postgres.check(reader))
+        process.readiness.add("redis", hints.problem, degrades=True)
         server = await stack.enter_async_context(serve_grpc(process, services, verifier))
         await discovery.register("message", server.port)
         yield

@@ -95,6 +95,10 @@ class Hints:
         for partition in partitions:
             self._partitions.pop(partition, None)
 
+    def problem(self) -> str | None:
+        """For readiness: None while Redis takes what is published."""
+        return "redis does not answer; hints are lost" if self._away else None
+
     async def committed(self, plans: Sequence[Plan]) -> None:
         """Publishes what was committed, unless Redis is away. Never fails."""
         for plan in plans:

@@ -91,7 +91,7 @@ def test_told_to_stop_it_drains(start: Start, port: int, number: signal.Signals)
     """Ready, told, the app's block is left, exit code 0; every line of it is a log line of its own."""
     process = start()
     lines_until(process, "process_started")
-    assert ask(port, "/readyz") == (200, '{"ready": true, "problems": {}}')
+    assert ask(port, "/readyz") == (200, '{"ready": true, "problems": {}, "degraded": {}}')
     process.send_signal(number)
     out, err = process.communicate(timeout=15)
     events = [json.loads(line)["event"] for line in out.splitlines() if line != "left"]

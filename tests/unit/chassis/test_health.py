@@ -64,6 +64,21 @@ async def test_every_problem_is_told(get: aiohttp.ClientSession, readiness: Read
     )
 
 
+async def test_what_only_degrades_keeps_nobody_from_work(
+    get: aiohttp.ClientSession, readiness: Readiness
+) -> None:
+    """It is told beside the problems, and a process that has nothing worse is ready."""
+    answers: list[str | None] = ["hints are lost", None]
+    readiness.add("redis", lambda: answers.pop(0), degrades=True)
+    bodies = []
+    for _ in range(2):
+        async with get.get("/readyz") as response:
+            assert response.status == 200
+            bodies.append(await response.json())
+    assert bodies[0] == {"ready": True, "problems": {}, "degraded": {"redis": "hints are lost"}}
+    assert bodies[1] == {"ready": True, "problems": {}, "degraded": {}}
+
+
 async def test_a_problem_that_passes_is_gone(get: aiohttp.ClientSession, readiness: Readiness) -> None:
     """Nothing is remembered."""
     answers: list[str | None] = ["away", None]

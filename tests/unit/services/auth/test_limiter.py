@@ -39,6 +39,18 @@ async def test_a_burst_and_then_the_pace() -> None:
     assert await limiter.take("a", FIVE_A_MINUTE) > 0
 
 
+async def test_a_clock_that_was_set_back_keeps_nobody_out() -> None:
+    """What was counted an hour ahead is a full burst: the next call waits one interval at the most."""
+    clock = Seconds()
+    limiter = LocalLimiter(clock)
+    clock.now += 3600
+    await limiter.take("a", FIVE_A_MINUTE)
+    clock.now -= 3600
+    assert await limiter.take("a", FIVE_A_MINUTE) <= 12.0
+    clock.now += 12
+    assert await limiter.take("a", FIVE_A_MINUTE) == 0.0
+
+
 async def test_keys_are_counted_apart() -> None:
     """One key's limit is not another's."""
     limiter = LocalLimiter(Seconds())
