@@ -53,11 +53,13 @@ def main() -> int:
     """Runs the steps in order and stops at the first that fails; its exit code is ours."""
     parser = argparse.ArgumentParser(prog="./scripts/test", description=__doc__)
     parser.add_argument("--fast", action="store_true", help="only what needs no real parts")
+    parser.add_argument("--long", action="store_true", help="also what takes minutes each, hours in all")
     parser.add_argument("--no-checks", action="store_true", help="leave out lint, types and layers")
     parser.add_argument("pytest", nargs="*", help="handed to pytest, after `--`; default: every test")
     arguments = parser.parse_args()
     chosen = arguments.pytest or (FAST if arguments.fast else ("tests",))
-    tests = Step("tests", (sys.executable, "-m", "pytest", "--durations=15", *chosen))
+    every = ("-m", "long or not long") if arguments.long else ()
+    tests = Step("tests", (sys.executable, "-m", "pytest", "--durations=15", *every, *chosen))
     steps = [*([] if arguments.no_checks else checks()), *([] if arguments.fast else chromium()), tests]
     for step in steps:
         print(f"==> {step.what}", flush=True)

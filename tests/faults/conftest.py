@@ -1,17 +1,48 @@
-"""A stack to break, and a swarm that sends from the first fault of a module to its last."""
+"""A stack to break, a swarm that sends from the first fault of a module to its last, and the fault matrix."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 import pytest_asyncio
 
-from tests.support.fault_table import FaultTable
+from tests.support.matrix import Matrix
 from tests.support.stack import ATTACH, Stack, running_stack
 from tests.support.swarm import Swarm, running_swarm
 
 CLIENTS, ROOMS = 20, 5
+
+MATRIX = pytest.StashKey[Matrix]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One matrix a run."""
+    config.stash[MATRIX] = Matrix()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A skipped fault is a row too, with its reason."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple):
+        reason = str(report.longrepr[2]).removeprefix("Skipped: ")
+        item.config.stash[MATRIX].add(item.name, result=f"skipped: {reason}")
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Prints the matrix after every run that injected something."""
+    lines = list(config.stash[MATRIX].lines())
+    if lines:
+        terminalreporter.section("fault matrix")
+        terminalreporter.write("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def matrix(pytestconfig: pytest.Config) -> Matrix:
+    """Where a test notes what it injected."""
+    return pytestconfig.stash[MATRIX]
 
 
 @pytest.fixture(scope="session")
@@ -29,11 +60,3 @@ async def swarm(own_stack: Stack) -> AsyncIterator[Swarm]:
     async with running_swarm(own_stack, clients=CLIENTS, rooms=ROOMS) as running:
         running.start_sending()
         yield running
-
-
-@pytest.fixture(scope="module")
-def table() -> Iterator[FaultTable]:
-    """Printed when the module is through."""
-    made = FaultTable()
-    yield made
-    print(f"\n{made}")

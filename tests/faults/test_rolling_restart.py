@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import pytest
 
 from tests.support.edges import edge_of, on_each_edge
-from tests.support.eventually import eventually
-from tests.support.fault_table import FaultTable
+from tests.support.matrix import Matrix
 from tests.support.peer import Peer
-from tests.support.stack import Stack
+from tests.support.stack import RESTART_SECONDS, Stack
 from tests.support.swarm import Swarm
 
 PARTS = ("auth", "user", "chat", "message", "edge-1")
-HEAL_SECONDS = 30.0
-RESTART_SECONDS = 60.0
-"""Draining takes up to 10 s, then a start."""
-BEFORE_SECONDS = 30.0
 SHUTTING_DOWN = 4000
 
 pytestmark = pytest.mark.timeout(300)
@@ -30,35 +24,22 @@ async def _restarted(stack: Stack, part: str) -> None:
     log = stack.data / "logs" / "up.log"
     told = log.stat().st_size
     stack.kill(part, signal.SIGTERM)
-
-    async def is_back() -> bool:
-        found = stack.part(part)
-        return found["state"] == "ready" and found["pid"] not in (None, pid)
-
-    await eventually(is_back, seconds=RESTART_SECONDS, what=f"the return of {part}")
+    await stack.back(part, pid)
     assert f"{part} ended with status 0" in log.read_text()[told:]
 
 
 @pytest.mark.parametrize("part", PARTS)
 async def test_a_part_that_is_asked_to_end_loses_nothing(
-    own_stack: Stack, swarm: Swarm, table: FaultTable, part: str
+    own_stack: Stack, swarm: Swarm, matrix: Matrix, part: str
 ) -> None:
     """SIGTERM; exit status 0; every client sends on."""
-    await swarm.everyone_sent(time.monotonic(), BEFORE_SECONDS)
-    asked = time.monotonic()
-    await _restarted(own_stack, part)
-    back = time.monotonic()
-    await swarm.everyone_sent(back, HEAL_SECONDS)
-    table.add(f"end {part}", swarm.journal, asked, back)
+    async with matrix.fault(f"{part} asked to end", swarm):
+        await _restarted(own_stack, part)
 
 
-async def test_after_all_restarts_nothing_is_lost(swarm: Swarm, table: FaultTable) -> None:
+async def test_after_all_restarts_nothing_is_lost(swarm: Swarm, matrix: Matrix) -> None:
     """As after the kills."""
-    await swarm.finish()
-    violations = await swarm.judge()
-    table.close(swarm.journal, len(violations))
-    assert violations == []
-    assert swarm.unanswered() == []
+    await matrix.judge(swarm)
 
 
 async def test_an_edge_says_when_it_goes(own_stack: Stack, swarm: Swarm) -> None:

@@ -16,6 +16,8 @@ class Journal:
         self.complaints: list[str] = []
         self.slowest_answer = 0.0
         self._invoked: dict[str, float] = {}
+        self._latest: dict[str, tuple[float, float]] = {}
+        """By client, when its last answered message was begun, and when it was answered."""
 
     def note(
         self,
@@ -33,6 +35,8 @@ class Journal:
         now = time.monotonic()
         if kind is Kind.INVOKE:
             self._invoked[request_id] = now
+        elif kind is Kind.OK:
+            self._latest[client] = (self._invoked[request_id], now)
         self.records.append(
             Record(client, user, now, kind, room, sequence, to_sequence, request_id, message_id)
         )
@@ -54,6 +58,14 @@ class Journal:
             if record.kind is Kind.OK and self._invoked[record.request_id] >= since:
                 found[record.client] = record.time
         return found
+
+    def quick(self, since: float, seconds: float) -> set[str]:
+        """Clients whose last answered message was begun after `since` and took no longer than `seconds`."""
+        return {
+            client
+            for client, (began, answered) in self._latest.items()
+            if began >= since and answered - began <= seconds
+        }
 
     def count(self, since: float, until: float) -> Counter[Kind]:
         """How many records of each kind fall into a stretch of time."""

@@ -22,8 +22,12 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from tests.support.eventually import eventually
+
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 420
+RESTART_SECONDS = 60.0
+"""For a part to drain (10 s) and the supervisor to start it again; Kafka's Java takes longest."""
 ATTACH = "POLYCHAT_TEST_DATA"
 """Environment variable: data folder of a stack to use instead of starting one."""
 
@@ -61,6 +65,15 @@ class Stack:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not ready after {seconds} s: {', '.join(waiting)}")
             await asyncio.sleep(0.1)
+
+    async def back(self, part: str, pid: int) -> None:
+        """Waits until a part whose process was `pid` runs again as another. Raises TimeoutError."""
+
+        async def is_back() -> bool:
+            found = self.part(part)
+            return found["state"] == "ready" and found["pid"] not in (None, pid)
+
+        await eventually(is_back, seconds=RESTART_SECONDS, what=f"the return of {part}")
 
     def _waiting(self) -> list[str]:
         state = self.state()

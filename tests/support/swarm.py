@@ -22,6 +22,8 @@ from tests.support.transports import open_binary, open_json
 ROOMS_OF_A_CLIENT = 2
 END_SECONDS = 90.0
 """For the last answers, and then for the last events, after everything runs again."""
+QUICK_SECONDS = 1.5
+"""An answer that took no longer needed no look-up (2 s), so that nothing is broken that helps itself."""
 OPENERS = (open_json, open_binary)
 
 
@@ -50,6 +52,17 @@ class Swarm:
             return len(self.journal.first_answers(since)) == len(self.clients)
 
         await eventually(all_have, seconds=seconds, what="a new `sent` for every client")
+
+    async def normal(self, since: float, seconds: float) -> None:
+        """Until the last message of every client was begun after `since` and answered quickly.
+
+        Raises TimeoutError.
+        """
+
+        async def all_quick() -> bool:
+            return len(self.journal.quick(since, QUICK_SECONDS)) == len(self.clients)
+
+        await eventually(all_quick, seconds=seconds, what="a quick `sent` for every client")
 
     async def finish(self) -> None:
         """Ends the sending, each message with its definite answer, and waits until every view is complete."""
