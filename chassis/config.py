@@ -35,6 +35,7 @@ class ProcessSettings(BaseSettings):
     grpc_host: str = Field("127.0.0.1", description="address that the gRPC port listens on")
     grpc_port: int = Field(ge=0, le=65535)
     advertise_host: str = Field("127.0.0.1", description="address that other processes reach this one at")
+    advertise_port: int = Field(0, ge=0, le=65535, description="and its port there; 0: grpc_port")
     metrics_port: int = Field(0, ge=0, le=65535, description="/metrics /livez /readyz; 0: none")
     metrics_host: str = "127.0.0.1"
     consul_addr: str = Field(description="http://host:port of the Consul agent")
