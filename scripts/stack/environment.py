@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scripts.stack.credentials import INTERNAL_CREDENTIAL, PAGE_TOKEN_KEY, SIGNING_KEY_SECRET, Credentials
 from scripts.stack.layout import Ports
+from scripts.stack.links import LINKS, Links, rerouted
 
 # Meant for this program; a service must not see the administrator's login.
 OWN = frozenset(
     {"POLYCHAT_POSTGRES_DSN", "POLYCHAT_KAFKA_BOOTSTRAP", "POLYCHAT_REDIS_URL", "POLYCHAT_CONSUL_ADDR"}
-    | {"POLYCHAT_KAFKA_JVM", "POLYCHAT_JAVA"}
+    | {"POLYCHAT_KAFKA_JVM", "POLYCHAT_JAVA", LINKS}
 )
 USES_KAFKA = frozenset({"chat", "message"})
 USES_REDIS = frozenset({"auth", "chat", "message"})
@@ -24,6 +25,7 @@ class Backing:
     redis_url: str
     kafka_bootstrap: str
     consul_address: str
+    links: Links = field(default_factory=dict)
 
 
 def inherited() -> dict[str, str]:
@@ -59,11 +61,11 @@ def service_environment(
         env["POLYCHAT_REDIS_URL"] = backing.redis_url
     if service == "auth":
         env["POLYCHAT_SIGNING_KEY_SECRET_FILE"] = str(credentials.path(SIGNING_KEY_SECRET))
-    return env
+    return rerouted(env, backing.links.get(service, {}))
 
 
 def edge_environment(number: int, ports: Ports, backing: Backing, credentials: Credentials) -> dict[str, str]:
     """For `python -m edge`, the process `number` counted from 1; all share the HTTP and the gRPC port."""
     env = _common(f"edge-{number}", backing, credentials, ports.grpc_base, ports.edge_metrics(number))
     env["POLYCHAT_HTTP_PORT"] = str(ports.http)
-    return env
+    return rerouted(env, backing.links.get("edge", {}))

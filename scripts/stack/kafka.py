@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -29,8 +30,9 @@ process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{more_listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{more_advertised}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{more_plain}
 log.dirs={data}
 # The topics are ours to make: a typing error must not create one.
 auto.create.topics.enable=false
@@ -55,12 +57,19 @@ class Kafka(Part):
     """The embedded broker, or the ones that POLYCHAT_KAFKA_BOOTSTRAP names."""
 
     def __init__(
-        self, layout: Layout, port: int, controller_port: int, external_bootstrap: str | None
+        self,
+        layout: Layout,
+        port: int,
+        controller_port: int,
+        external_bootstrap: str | None,
+        listeners: Mapping[str, tuple[int, int]],
     ) -> None:
+        """`listeners` are further ones, by name: the port listened on, and the one that clients are told."""
         super().__init__(NAME, None if external_bootstrap else port)
         self._folder = layout.data / NAME
         self._scratch = layout.run / "kafka-tmp"
         self._controller_port = controller_port
+        self._listeners = listeners
         self._external = external_bootstrap is not None
         self._jars: Path | None = None
         self.bootstrap = external_bootstrap or f"127.0.0.1:{port}"
@@ -95,8 +104,16 @@ class Kafka(Part):
     def _write_settings(self) -> None:
         self._scratch.mkdir(exist_ok=True)
         data = self._folder / "log"
+        more = self._listeners.items()
         self._settings.write_text(
-            SETTINGS.format(port=self.port, controller=self._controller_port, data=data)
+            SETTINGS.format(
+                port=self.port,
+                controller=self._controller_port,
+                data=data,
+                more_listeners="".join(f",{name}://127.0.0.1:{port}" for name, (port, _) in more),
+                more_advertised="".join(f",{name}://127.0.0.1:{told}" for name, (_, told) in more),
+                more_plain="".join(f",{name}:PLAINTEXT" for name, _ in more),
+            )
         )
 
     def _java(self) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from scripts.stack.credentials import (
 from scripts.stack.environment import Backing, edge_environment, service_environment
 from scripts.stack.kafka import Kafka
 from scripts.stack.layout import SERVICES, Layout, Ports
+from scripts.stack.links import kafka_listeners, read_links
 from scripts.stack.part import Part
 from scripts.stack.postgres import Postgres
 from scripts.stack.processes import Edge, Service
@@ -49,9 +50,11 @@ def make_plan(layout: Layout, ports: Ports, edges: int, parts_only: bool) -> Pla
     postgres_dsn = os.environ.get("POLYCHAT_POSTGRES_DSN")
     postgres = Postgres(layout, credentials, ports.postgres, postgres_dsn, migrate=not parts_only)
     redis = Valkey(layout, credentials, ports.redis, os.environ.get("POLYCHAT_REDIS_URL"))
-    kafka = Kafka(layout, ports.kafka, ports.kafka_controller, os.environ.get("POLYCHAT_KAFKA_BOOTSTRAP"))
+    links = read_links()
+    bootstrap = os.environ.get("POLYCHAT_KAFKA_BOOTSTRAP")
+    kafka = Kafka(layout, ports.kafka, ports.kafka_controller, bootstrap, kafka_listeners(links))
     consul = Consul(layout, ports, os.environ.get("POLYCHAT_CONSUL_ADDR"))
-    backing = Backing(redis.url, kafka.bootstrap, consul.address)
+    backing = Backing(redis.url, kafka.bootstrap, consul.address, links)
     parts: list[Part] = [postgres, redis, kafka, consul]
     listens = [(part.port, part.name, "--parts-base-port") for part in parts if part.port is not None]
     if kafka.port is not None:
