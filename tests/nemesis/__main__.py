@@ -1,0 +1,75 @@
+"""`./scripts/nemesis`: faults at random on a stack of its own, under load; then every promise is checked."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import sys
+
+from tests.nemesis.catalogue import all_faults
+from tests.nemesis.fault import World
+from tests.nemesis.report import Report
+from tests.nemesis.run import strike
+from tests.nemesis.schedule import draw
+from tests.support.stack import ATTACH, Stack, running_stack
+from tests.support.swarm import running_swarm
+
+STEPS_A_MINUTE = 30
+"""More than there is time for: the plan never ends before the minutes do."""
+
+
+class UncleanError(Exception):
+    """A promise was broken; the report says which."""
+
+
+def main() -> int:
+    """The command line. 0: all clean; 1: a promise was broken; 2: wrong arguments."""
+    arguments = _parser().parse_args()
+    os.environ.pop(ATTACH, None)
+    if arguments.list:
+        print("\n".join(sorted(fault.name for fault in all_faults())))
+        return 0
+    try:
+        with running_stack() as stack:
+            asyncio.run(_run(stack, arguments))
+    except UncleanError:
+        print(f"again: ./scripts/nemesis --seed {arguments.seed} --minutes {arguments.minutes:g}")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="./scripts/nemesis",
+        description=f"{__doc__} Exit code 1 and the logs stay when one is broken.",
+        epilog="Several may run side by side, each with a seed of its own: ports and folders are free ones.",
+    )
+    parser.add_argument("--minutes", type=float, default=5.0, help="of faults; default: 5")
+    parser.add_argument(
+        "--seed", type=int, default=random.randrange(1_000_000), help="the sequence of faults"
+    )
+    parser.add_argument("--clients", type=int, default=20, help="that send all the time; default: 20")
+    parser.add_argument("--rooms", type=int, default=5, help="that they send in; default: 5")
+    parser.add_argument("--list", action="store_true", help="only print the names of all faults")
+    return parser
+
+
+async def _run(stack: Stack, arguments: argparse.Namespace) -> None:
+    report = Report(arguments.seed)
+    plan = draw(arguments.seed, all_faults(), int(arguments.minutes * STEPS_A_MINUTE) + 1)
+    print(f"seed {arguments.seed}, {arguments.minutes:g} minutes, logs in {stack.data / 'logs'}", flush=True)
+    async with running_swarm(
+        stack, clients=arguments.clients, rooms=arguments.rooms, seed=arguments.seed
+    ) as swarm:
+        swarm.start_sending()
+        seconds = arguments.minutes * 60
+        await strike(World(stack, swarm), plan, seconds, report, lambda line: print(line, flush=True))
+    print("\n".join(report.lines()), flush=True)
+    if report.broken:
+        raise UncleanError
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""Every fault that the nemesis knows."""
+
+from __future__ import annotations
+
+from tests.nemesis.client_faults import client_faults
+from tests.nemesis.consul_faults import consul_faults
+from tests.nemesis.fault import Fault
+from tests.nemesis.kafka_faults import kafka_faults
+from tests.nemesis.postgres_faults import postgres_faults
+from tests.nemesis.processes import process_faults
+from tests.nemesis.redis_faults import redis_faults
+
+
+def all_faults() -> list[Fault]:
+    """In a fixed order: with it, a seed means one sequence."""
+    return [
+        *process_faults(),
+        *postgres_faults(),
+        *redis_faults(),
+        *consul_faults(),
+        *kafka_faults(),
+        *client_faults(),
+    ]

@@ -1,0 +1,33 @@
+"""What a fault is to the nemesis: a name, the part it hits, how likely it is and how long it may last."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tests.support.stack import Stack
+from tests.support.swarm import Swarm
+
+
+@dataclass(frozen=True)
+class World:
+    """What faults are done to."""
+
+    stack: Stack
+    swarm: Swarm
+
+
+Inject = Callable[[World, float, random.Random], Awaitable[None]]
+"""Does the fault, lets it last that many seconds, and returns when it is over and taken back."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """`name` is unique. Two faults of one `part` never happen at the same time."""
+
+    name: str
+    part: str
+    inject: Inject
+    seconds: tuple[float, float] = (0.0, 0.0)
+    weight: int = 1

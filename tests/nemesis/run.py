@@ -1,0 +1,78 @@
+"""Lets one fault after the other loose on a swarm, and judges what it saw."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from tests.nemesis.fault import World
+from tests.nemesis.report import Report
+from tests.nemesis.schedule import Blow, Step
+
+CALM_SECONDS = 60.0
+"""For the swarm to run well before the first fault."""
+HEAL_SECONDS = 30.0
+"""From the end of the last fault of a step until all is normal, with nobody's help (HEAL)."""
+HOPELESS_SECONDS = 90.0
+"""What is not normal by then is not going to be: the run ends."""
+RETURN_SECONDS = 90.0
+"""For parts that ended to be started again by the supervisor; several at once wait for each other."""
+BLOW_SECONDS = 150.0
+"""A fault that takes longer than this, with everything it waits for, is a mistake of its own."""
+ANSWER_SECONDS = 10.0
+"""A send is answered or its connection closed within 5 s (ANSWER); twice that for two busy cores."""
+
+Say = Callable[[str], None]
+
+
+async def strike(world: World, plan: Sequence[Step], seconds: float, report: Report, say: Say) -> None:
+    """Does the steps of the plan until the time is over, then ends the swarm and judges it."""
+    began = time.monotonic()
+    await world.swarm.normal(began, CALM_SECONDS)
+    for number, step in enumerate(plan, 1):
+        await asyncio.sleep(step.pause)
+        if time.monotonic() - began > seconds:
+            break
+        say(f"{time.monotonic() - began:6.0f} s  step {number}: {step}")
+        report.struck(step)
+        if not await _step(world, step, report, say):
+            break
+    report.seconds = time.monotonic() - began
+    await _judge(world, report)
+
+
+async def _step(world: World, step: Step, report: Report, say: Say) -> bool:
+    """Whether everything became normal after it, be it late."""
+    async with asyncio.timeout(BLOW_SECONDS), asyncio.TaskGroup() as blows:
+        for blow in step.blows:
+            blows.create_task(_blow(world, blow))
+    await world.stack.ready(RETURN_SECONDS)
+    ended = time.monotonic()
+    try:
+        await world.swarm.normal(ended, HOPELESS_SECONDS)
+    except TimeoutError:
+        report.broken.append(f"HEAL: not normal {HOPELESS_SECONDS:.0f} s after {step}")
+        return False
+    took = time.monotonic() - ended
+    report.healed(step, took)
+    say(f"          normal after {took:.1f} s")
+    if took > HEAL_SECONDS:
+        report.broken.append(f"HEAL: normal only {took:.1f} s after {step}")
+    return True
+
+
+async def _blow(world: World, blow: Blow) -> None:
+    await asyncio.sleep(blow.later)
+    await blow.fault.inject(world, blow.seconds, random.Random(blow.seed))
+
+
+async def _judge(world: World, report: Report) -> None:
+    swarm = world.swarm
+    await swarm.finish()
+    broken = [*await swarm.judge(), *(f"no answer to {one}" for one in swarm.unanswered())]
+    slowest = swarm.journal.slowest_answer
+    if slowest > ANSWER_SECONDS:
+        broken.append(f"ANSWER: an answer took {slowest:.1f} s")
+    report.close(swarm.journal, broken)
