@@ -16,8 +16,9 @@ from typing import Generic, NoReturn, TypeVar
 import uvloop
 from pydantic import ValidationError
 
-from chassis import logs
+from chassis import failpoints, logs
 from chassis.config import ProcessSettings
+from chassis.failpoints import FailpointSettings
 from chassis.health import Readiness, serve_health
 from chassis.telemetry import Metrics
 
@@ -46,15 +47,21 @@ def run(name: str, settings_type: type[S], app: App[S]) -> NoReturn:
     """
     try:
         settings = settings_type()
+        points = FailpointSettings()
     except ValidationError as error:
         _explain(name, error)
         sys.exit(2)
     logs.setup(service=name, instance=settings.instance, level=settings.log_level, fmt=settings.log_format)
+    try:
+        failpoints.start(name, settings.instance, points)
+    except ValueError as error:
+        print(f"{name} cannot start, its file of failpoints is wrong: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(_main(name, settings, app)))
+        sys.exit(runner.run(_main(name, settings, app, points)))
 
 
-async def _main(name: str, settings: S, app: App[S]) -> int:
+async def _main(name: str, settings: S, app: App[S], points: FailpointSettings) -> int:
     log = logs.get(name)
     process = Process(name, settings)
     started = asyncio.Event()
@@ -69,6 +76,7 @@ async def _main(name: str, settings: S, app: App[S]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
+    failpoints.listen(name, settings.instance, points)
     try:
         async with (
             serve_health(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from polychat.internal.directory.v1.session_directory_service_pb2_grpc import SessionDirectoryServiceStub
 
+from chassis import failpoints
 from chassis.caller import Metadata
 from chassis.health import Readiness
 from chassis.telemetry import Metrics
@@ -132,6 +133,7 @@ async def _drain(sessions: Sessions, http: HttpServer, settings: EdgeSettings) -
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.drain_seconds
     sessions.drain(settings.drain_seconds * 0.7)
+    await failpoints.reach("edge.in_drain")
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout_at(deadline):
             await sessions.empty.wait()

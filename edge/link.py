@@ -19,7 +19,7 @@ from polychat.internal.link.v1 import link_service_pb2 as pb
 from polychat.internal.link.v1.link_service_pb2_grpc import LinkServiceStub
 from polychat.internal.log.v1.record_pb2 import RoomSignal
 
-from chassis import logs
+from chassis import failpoints, logs
 from chassis.caller import Metadata
 from chassis.errors import Failure, OutcomeUnknown, Overloaded
 from discovery import Instance
@@ -280,18 +280,17 @@ class Link:
             self._metrics.link_frame("down")
             if response.draining and self._others_than_present():
                 self._leaving = True
+            if response.outcomes:
+                await failpoints.reach("edge.before_sent")
             for outcome in response.outcomes:
-                self._answer(outcome.tag, _result(outcome))
+                sent = outcome.HasField("sent")
+                self._answer(outcome.tag, outcome.sent if sent else failure_of(outcome.failure))
             self._receiver.link_received(response)
             if self._leaving:
                 return
 
     def _others_than_present(self) -> bool:
         return any(instance.name != self.attached_to for instance in self._chat.instances())
-
-
-def _result(outcome: pb.SendOutcome) -> SendMessageResponse | Failure:
-    return outcome.sent if outcome.HasField("sent") else failure_of(outcome.failure)
 
 
 def _cancelled_ourselves() -> bool:

@@ -11,7 +11,7 @@ import grpc.aio
 from polychat.internal.link.v1 import link_service_pb2_grpc
 from polychat.internal.link.v1.link_service_pb2 import AttachRequest
 
-from chassis import logs
+from chassis import failpoints, logs
 from chassis.errors import InvalidField, Overloaded
 from chassis.interceptors import Access
 from services.chat.link_output import MAX_BYTES, LinkOutput
@@ -63,6 +63,8 @@ class LinkApi(link_service_pb2_grpc.LinkServiceServicer):
 
 async def _write(output: LinkOutput, context: Context) -> None:
     async for frame in output.frames():
+        if frame.outcomes:
+            await failpoints.reach("chat.before_reply")
         await context.write(frame)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from chassis import logs
+from chassis import failpoints, logs
 from services.chat.hub import Hub
 from services.chat.use_cases.pending import Pending
 
@@ -16,6 +16,7 @@ log = logs.get("chat")
 async def drain(hub: Hub, pending: Pending, seconds: float) -> None:
     """Returns when no edge is attached and nothing is pending, or after `seconds`; then ends the links."""
     hub.drain()
+    await failpoints.reach("chat.in_drain")
     try:
         async with asyncio.timeout(seconds):
             while len(pending) or hub.edges:  # noqa: ASYNC110 — the end of many things, looked at rarely

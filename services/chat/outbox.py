@@ -10,7 +10,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 
-from chassis import logs
+from chassis import failpoints, logs
 from chassis.errors import BackendUnavailable, Failure
 from services.chat.ports import Outbox, OutboxEntry, Produce
 
@@ -94,6 +94,7 @@ class OutboxRelay:
                 await self._append(rows)
         except TimeoutError as error:
             raise BackendUnavailable("kafka") from error
+        await failpoints.reach("chat.outbox_produced")
 
 
 def _retrieve(run: asyncio.Task[None]) -> None:

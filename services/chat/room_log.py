@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from polychat.internal.log.v1.record_pb2 import LogRecord
 
-from chassis import logs
+from chassis import failpoints, logs
 from chassis.errors import InvalidField, Overloaded
 from chassis.kafka import key_of, partition_of
 from services.chat.ports import Clock, LogEntry, OutboxEntry
@@ -193,6 +193,7 @@ class KafkaRoomLog:
 
         Raises what a batch failed with; its records stay at the front of their buffer.
         """
+        await failpoints.reach("chat.before_produce", KafkaConnectionError)
         async with asyncio.timeout(ROUND_SECONDS):
             flights = []
             for partition in [p for p, buffer in self._buffers.items() if buffer]:
@@ -202,6 +203,7 @@ class KafkaRoomLog:
                     flights.append((partition, count, sent))
             if flights:
                 await asyncio.wait([sent for _, _, sent in flights])
+        await failpoints.reach("chat.after_produce", KafkaConnectionError)
         failed: BaseException | None = None
         for partition, count, sent in flights:
             if (error := sent.exception()) is None:

@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
-from chassis import logs
+from chassis import failpoints, logs
 from chassis.kafka import PARTITIONS
 from services.message.consumer import LogConsumer
 from services.message.fetched import LogEnds, fault
@@ -125,6 +125,7 @@ class BrokerWatch:
             if partition in positions and self._committed.get(partition) != positions[partition].next_offset
         }
         if moved:
+            await failpoints.reach("message.before_offset", KafkaConnectionError)
             await consumer.commit(
                 {TopicPartition(self._topic, p): OffsetAndMetadata(offset, "") for p, offset in moved.items()}
             )

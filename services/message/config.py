@@ -18,6 +18,9 @@ class MessageSettings(ProcessSettings, DatabaseSettings, KafkaSettings, RedisSet
     consumer_session_seconds: float = Field(
         10.0, ge=1, le=60, description="silence after which the group gives our partitions to others"
     )
+    consumer_poll_seconds: float = Field(
+        60.0, ge=5, le=600, description="without a fetch for this long the group gives our partitions to others"
+    )
 
 
 class MessageLiveSettings(BaseModel):

@@ -11,9 +11,15 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 
-from chassis import logs
+from chassis import failpoints, logs
 from chassis.errors import BackendUnavailable
 from services.message.config import MessageSettings
 from services.message.domain import Batch, Plan
@@ -104,6 +110,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:
         async with self._turn:
             await self._take_up(consumer)
+        await failpoints.reach("message.before_poll", KafkaConnectionError)
         try:
             fetched = await consumer.getmany(timeout_ms=int(POLL_SECONDS * 1000))
         except NoOffsetForPartitionError:
@@ -208,10 +215,12 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             return
         with self._measures.commit_seconds.time():
             result = await self._sequencer.process(batches)
+        await failpoints.reach("message.after_commit", KafkaConnectionError)
         self._settle(batches, result)
         self._measures.record(result)
         if result.committed:
             await self._tell(result.committed)
+            await failpoints.reach("message.after_publish", KafkaConnectionError)
 
     def _settle(self, batches: Mapping[int, Batch], result: Result) -> None:
         """Whatever did not reach the end of its batch is fetched again from where it stands."""

@@ -32,6 +32,7 @@ def log_client(settings: MessageSettings) -> AIOKafkaConsumer:
         auto_offset_reset="none",
         session_timeout_ms=session_millis,
         heartbeat_interval_ms=session_millis // 6,
+        max_poll_interval_ms=int(settings.consumer_poll_seconds * 1000),
         metadata_max_age_ms=int(METADATA_SECONDS * 1000),
         request_timeout_ms=15_000,
         fetch_max_bytes=FETCH_BYTES,

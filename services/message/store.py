@@ -7,6 +7,7 @@ from itertools import groupby
 
 import asyncpg
 
+from chassis import failpoints
 from chassis.errors import BackendUnavailable
 from chassis.postgres import Pool, acquire
 from chassis.sql import load_queries
@@ -79,6 +80,7 @@ class PostgresLogWriter:
 
     async def commit(self, plans: Sequence[Plan]) -> frozenset[int]:
         columns = commit_columns(plans)
+        await failpoints.reach("message.before_commit")
         async with acquire(self._pool) as connection:
             try:
                 rows = await connection.fetch(queries.commit, *columns)

@@ -134,6 +134,7 @@ async def open_log(dsn: str, bootstrap: str, redis_url: str, folder: Path) -> As
         dead_letter_topic=f"{name}-dead",
         consumer_group=name,
         consumer_session_seconds=6.0,
+        consumer_poll_seconds=60.0,
         drain_seconds=5.0,
         internal_credential_file=secret,
     )

@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -177,3 +178,22 @@ def test_a_taken_health_port_ends_it(start: Start) -> None:
     second = start()
     second.communicate(timeout=15)
     assert second.returncode == 1
+
+
+def test_a_failpoint_that_does_not_exist_stops_the_start(start: Start) -> None:
+    """With a sentence that names the variable, the word and those that there are."""
+    process = start(FAILPOINTS="nowhere=kill")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "POLYCHAT_FAILPOINTS" in errors
+    assert "no point 'nowhere'; the points are auth.reserved" in errors
+
+
+def test_a_bad_file_of_failpoints_stops_the_start(start: Start, tmp_path: Path) -> None:
+    """It is gone then, so the next start is a plain one."""
+    (tmp_path / "small-1").write_text("nowhere=kill")
+    process = start(FAILPOINTS_DIR=str(tmp_path))
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert "its file of failpoints is wrong: there is no point 'nowhere'" in errors
+    assert not (tmp_path / "small-1").exists()

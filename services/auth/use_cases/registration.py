@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 
-from chassis import logs
+from chassis import failpoints, logs
 from chassis.errors import BackendUnavailable, Failure, InvalidField
 from chassis.text import no_nul
 from services.auth.domain import (
@@ -79,11 +79,14 @@ class Registration:
         await self._limits.register(address)
         account = await self._reserve(user.username, await self._hasher.hash(user.password))
         try:
+            await failpoints.reach("auth.reserved")
             await self._profiles.put(account.user_id, user.username, user.display_name, user.email)
+            await failpoints.reach("auth.profile_made")
             pair = await self._activate(account, user.device_name, address)
         except Failure:
             await self._give_up(account)
             raise
+        await failpoints.reach("auth.activated")
         log.info("user_registered", user=account.user_id)
         return pair
 
