@@ -1,0 +1,112 @@
+"""Each link between processes becomes slow, narrow, silent or is cut, while a swarm sends (ANSWER, HEAL)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.support.matrix import Matrix
+from tests.support.swarm import Swarm, running_swarm
+from tests.support.toxiproxy import Toxiproxy
+from tests.support.toxiproxy_stack import LinkedStack, linked_stack
+
+CLIENTS, ROOMS = 10, 4
+FAULT_SECONDS = 8.0
+"""Longer than a send may take (5 s) and than the deadlines of every call in between."""
+LATENCY_MILLIS, JITTER_MILLIS = 200, 50
+BANDWIDTH_KB = 64
+
+LINKS = (
+    "client",
+    "to-auth",
+    "to-user",
+    "to-chat",
+    "to-message",
+    "consul",
+    *("auth-postgres", "auth-redis", "user-postgres"),
+    *("chat-postgres", "chat-redis", "chat-kafka"),
+    *("message-postgres", "message-redis", "message-kafka"),
+)
+
+Fault = Callable[[Toxiproxy, str], Awaitable[None]]
+
+
+def _toxic(kind: str, **attributes: int) -> Fault:
+    async def lasts(toxiproxy: Toxiproxy, link: str) -> None:
+        async with toxiproxy.toxic(link, kind, **attributes):
+            # The fault itself lasts a time; nothing is waited for.
+            await asyncio.sleep(FAULT_SECONDS)
+
+    return lasts
+
+
+async def _cut(toxiproxy: Toxiproxy, link: str) -> None:
+    async with toxiproxy.cut(link):
+        await asyncio.sleep(FAULT_SECONDS)
+
+
+async def _resets(toxiproxy: Toxiproxy, link: str) -> None:
+    """Three times, so that connections that were just made anew are hit too."""
+    sockets = 0
+    for _ in range(3):
+        sockets += await toxiproxy.reset(link)
+        await asyncio.sleep(1)
+    assert sockets, f"nothing went through {link}"
+
+
+FAULTS: dict[str, Fault] = {
+    "slow": _toxic("latency", latency=LATENCY_MILLIS, jitter=JITTER_MILLIS),
+    "narrow": _toxic("bandwidth", rate=BANDWIDTH_KB),
+    "half-open": _toxic("timeout", timeout=0),
+    "cut": _cut,
+    "reset": _resets,
+}
+TELLING = {
+    ("message-postgres", "half-open"),
+    ("message-kafka", "half-open"),
+    ("message-redis", "half-open"),
+    ("chat-kafka", "reset"),
+    ("to-chat", "half-open"),
+}
+"""What the short run has time for."""
+
+
+def _cases() -> Iterator[object]:
+    for link, fault in itertools.product(LINKS, FAULTS):
+        marks = () if (link, fault) in TELLING else (pytest.mark.long,)
+        yield pytest.param(link, fault, marks=marks, id=f"{link}-{fault}")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinkedStack]:
+    """Every link of it leads through toxiproxy."""
+    with linked_stack(tmp_path_factory.mktemp("links")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module")
+async def swarm(stack: LinkedStack) -> AsyncIterator[Swarm]:
+    """Is sending."""
+    async with running_swarm(stack, clients=CLIENTS, rooms=ROOMS) as running:
+        running.start_sending()
+        yield running
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("link", "fault"), list(_cases()))
+async def test_a_bad_link_loses_nothing_and_heals(
+    stack: LinkedStack, swarm: Swarm, matrix: Matrix, link: str, fault: str
+) -> None:
+    """Every send is answered or its connection closed in time, and all is normal again soon after."""
+    async with matrix.fault(f"{link} {fault}", swarm):
+        await FAULTS[fault](stack.toxiproxy, link)
+
+
+@pytest.mark.timeout(300)
+async def test_after_all_bad_links_nothing_is_lost(swarm: Swarm, matrix: Matrix) -> None:
+    """One log, and everyone saw it."""
+    await matrix.judge(swarm)
