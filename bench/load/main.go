@@ -57,6 +57,13 @@ type member struct {
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == "crowd" {
+		if err := runCrowd(os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	var s settings
 	flag.StringVar(&s.address, "address", "127.0.0.1:8080", "host:port of the edges")
 	flag.IntVar(&s.rooms, "rooms", 20, "rooms")

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -21,6 +22,21 @@ type socket struct {
 	buffer []byte
 }
 
+const closedText = "closed by the server with "
+
+// A refusal is an answer that is no, and when to ask again (0: not said).
+type refusal struct {
+	kind  string
+	after time.Duration
+}
+
+func (r *refusal) Error() string { return "refused: " + r.kind }
+
+func refusedBy(response *http.Response) *refusal {
+	seconds, _ := strconv.Atoi(response.Header.Get("Retry-After"))
+	return &refusal{strconv.Itoa(response.StatusCode), time.Duration(seconds) * time.Second}
+}
+
 func dial(address string) (*socket, error) {
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
@@ -30,15 +46,18 @@ func dial(address string) (*socket, error) {
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Protocol: polychat.v1.json\r\n\r\n"
 	if _, err := io.WriteString(conn, request); err != nil {
+		conn.Close()
 		return nil, err
 	}
 	reader := bufio.NewReaderSize(conn, 8192)
 	response, err := http.ReadResponse(reader, nil)
 	if err != nil {
+		conn.Close()
 		return nil, err
 	}
 	if response.StatusCode != http.StatusSwitchingProtocols {
-		return nil, fmt.Errorf("no upgrade: %s", response.Status)
+		conn.Close()
+		return nil, refusedBy(response)
 	}
 	return &socket{conn: conn, reader: reader}, nil
 }
@@ -99,7 +118,7 @@ func (s *socket) receive(into []byte) ([]byte, error) {
 			if length >= 2 {
 				code = binary.BigEndian.Uint16(into)
 			}
-			return nil, fmt.Errorf("closed by the server with %d", code)
+			return nil, fmt.Errorf("%s%d", closedText, code)
 		}
 	}
 }
