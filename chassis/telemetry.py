@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from prometheus_client import (
@@ -27,6 +28,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
+        self.gauge("tasks", "asyncio tasks that are alive").set_function(_tasks)
 
     def counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
         """A count that only rises; `_total` is added by the exposition format."""
@@ -41,3 +43,10 @@ class Metrics:
     ) -> Histogram:
         """A distribution; seconds unless the name says otherwise."""
         return Histogram(self._prefix + name, text, labels, buckets=tuple(buckets), registry=self.registry)
+
+
+def _tasks() -> float:
+    try:
+        return float(len(asyncio.all_tasks()))
+    except RuntimeError:
+        return 0.0  # scraped outside of a loop
