@@ -30,6 +30,10 @@ class Journal:
         to_sequence: int = 0,
         request_id: str = "",
         message_id: int = 0,
+        body: str = "",
+        unread: int = 0,
+        subject: int = 0,
+        began: float = 0.0,
     ) -> None:
         """Writes one line, now."""
         now = time.monotonic()
@@ -38,7 +42,21 @@ class Journal:
         elif kind is Kind.OK:
             self._latest[client] = (self._invoked[request_id], now)
         self.records.append(
-            Record(client, user, now, kind, room, sequence, to_sequence, request_id, message_id)
+            Record(
+                client,
+                user,
+                now,
+                kind,
+                room,
+                sequence,
+                to_sequence,
+                request_id,
+                message_id,
+                body,
+                unread,
+                subject,
+                began,
+            )
         )
 
     def answered_in(self, seconds: float) -> None:

@@ -153,7 +153,12 @@ def _stored(event: Json) -> Stored:
     if message is None:
         return Stored(int(event["sequence"]))
     return Stored(
-        int(event["sequence"]), event["requestId"], int(message["messageId"]), int(message["senderUserId"])
+        int(event["sequence"]),
+        event["requestId"],
+        int(message["messageId"]),
+        int(message["senderUserId"]),
+        message["text"],
+        int(message["messageNumber"]),
     )
 
 

@@ -7,7 +7,8 @@ import contextlib
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
 
 import httpx
 from websockets.exceptions import InvalidHandshake, InvalidMessage
@@ -21,6 +22,8 @@ from tests.support.transports import Closed, Frame, Transport, kind_of
 Open = Callable[[], Awaitable[Transport]]
 PAUSE_SECONDS = (0.2, 1.0)
 """Between two messages of one client in one room."""
+READ_SHARE = 0.1
+"""Of the events a client sees it says for this many that it has read up to there, one at a time."""
 RECONNECT_SECONDS = (0.05, 0.5)
 TOKEN_EXPIRED, UNAUTHENTICATED, STOP = 4101, 4200, 4200
 
@@ -44,6 +47,7 @@ class SwarmClient:
         self._connected = asyncio.Event()
         self._filling: dict[int, list[Json]] = {}
         self._fills: set[asyncio.Task[None]] = set()
+        self._reads: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Stays connected until cancelled."""
@@ -82,7 +86,8 @@ class SwarmClient:
         try:
             for room, sequence in self.cursors.items():
                 self._note(Kind.RESUME, room, sequence=sequence)
-            await peer.hello(self.user.access_token, self.cursors)
+            began = time.monotonic()
+            self._note_counts(await peer.hello(self.user.access_token, self.cursors), began)
             self.connections += 1
             self._peer = peer
             self._connected.set()
@@ -112,7 +117,7 @@ class SwarmClient:
 
     async def _send(self, room: int, text: str) -> None:
         request_id = str(uuid.uuid4())
-        self._note(Kind.INVOKE, room, request_id=request_id)
+        self._note(Kind.INVOKE, room, request_id=request_id, body=text)
         while True:
             await self._connected.wait()
             peer = self._peer
@@ -153,6 +158,9 @@ class SwarmClient:
                 self._filling[room].append(frame)
             else:
                 self._see(room, frame)
+        elif kind == "receipt":
+            subject, sequence = int(body["userId"]), int(body["readSequence"])
+            self._note(Kind.RECEIPT, int(body["roomId"]), subject=subject, sequence=sequence)
         elif kind == "error":
             self._complain(f"got an error that answers nothing: {body}")
 
@@ -167,8 +175,31 @@ class SwarmClient:
         event = frame["event"]
         sequence = int(event["sequence"])
         message = event.get("messageCreated", {}).get("message", {})
-        self._note(Kind.RECEIVE, room, sequence=sequence, message_id=int(message.get("messageId", 0)))
+        message_id, body = int(message.get("messageId", 0)), message.get("text", "")
+        self._note(Kind.RECEIVE, room, sequence=sequence, message_id=message_id, body=body)
         self.cursors[room] = sequence
+        if self._random.random() < READ_SHARE and not self._reads:
+            self._keep(self._reads, self._read(room, sequence))
+
+    async def _read(self, room: int, sequence: int) -> None:
+        """Says that everything up to an event was read; when the answer gets lost, it may or may not be."""
+        began = time.monotonic()
+        with contextlib.suppress(Closed, TimeoutError, Refused):
+            if self._peer is not None:
+                await self._peer.ask({"receipt": {"roomId": str(room), "readSequence": str(sequence)}})
+                self._note(Kind.READ, room, sequence=sequence, began=began)
+
+    def _note_counts(self, welcome: Frame, began: float) -> None:
+        for state in welcome.get("rooms", ()):
+            if (room := int(state["roomId"])) in self.cursors:
+                self._note(
+                    Kind.STATE,
+                    room,
+                    sequence=int(state["readSequence"]),
+                    to_sequence=int(state["headSequence"]),
+                    unread=state["unreadCount"],
+                    began=began,
+                )
 
     def _on_gap(self, gap: Json) -> None:
         room, head = int(gap["roomId"]), int(gap["headSequence"])
@@ -176,9 +207,12 @@ class SwarmClient:
         if gap.get("reset"):
             self._complain(f"was told to forget room {room}")
         self._filling[room] = []
-        task = asyncio.create_task(self._fill(room, head))
-        self._fills.add(task)
-        task.add_done_callback(self._fills.discard)
+        self._keep(self._fills, self._fill(room, head))
+
+    def _keep(self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _fill(self, room: int, head: int) -> None:
         """Pages up to the gap's end; what arrives meanwhile waits behind it."""
@@ -209,26 +243,8 @@ class SwarmClient:
             await asyncio.wait(self._fills)
         self._filling.clear()
 
-    def _note(
-        self,
-        kind: Kind,
-        room: int,
-        *,
-        sequence: int = 0,
-        to_sequence: int = 0,
-        request_id: str = "",
-        message_id: int = 0,
-    ) -> None:
-        self._journal.note(
-            self.name,
-            self.user.user_id,
-            kind,
-            room,
-            sequence=sequence,
-            to_sequence=to_sequence,
-            request_id=request_id,
-            message_id=message_id,
-        )
+    def _note(self, kind: Kind, room: int, **details: Any) -> None:
+        self._journal.note(self.name, self.user.user_id, kind, room, **details)
 
     def _complain(self, text: str) -> None:
         self._journal.complaints.append(f"{self.name} {text}")
