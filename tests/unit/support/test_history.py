@@ -26,8 +26,9 @@ def good() -> tuple[History, dict[int, list[Stored]], Memberships]:
     for number in range(3, 11):
         client, user = (("anna", ANNA), ("bert", BERT))[number % 2]
         request, message = f"r{number}", 100 + number
-        log.append(Stored(number, request, message, user))
-        records.append(Record(client, user, clock, Kind.INVOKE, ROOM, request_id=request))
+        body = f"text {number}"
+        log.append(Stored(number, request, message, user, body, number - 2))
+        records.append(Record(client, user, clock, Kind.INVOKE, ROOM, request_id=request, body=body))
         answer = Kind.UNKNOWN if number == 6 else Kind.OK
         records.append(
             Record(
@@ -43,10 +44,24 @@ def good() -> tuple[History, dict[int, list[Stored]], Memberships]:
         )
         for reader, reader_user in (("anna", ANNA), ("bert", BERT)):
             records.append(
-                Record(reader, reader_user, clock + 0.6, Kind.RECEIVE, ROOM, number, message_id=message)
+                Record(
+                    reader,
+                    reader_user,
+                    clock + 0.6,
+                    Kind.RECEIVE,
+                    ROOM,
+                    number,
+                    message_id=message,
+                    body=body,
+                )
             )
+            records.append(
+                Record(reader, reader_user, clock + 0.7, Kind.READ, ROOM, number, began=clock + 0.65)
+            )
+            records.append(Record("anna", ANNA, clock + 0.8, Kind.RECEIPT, ROOM, number, subject=BERT))
         clock += 1
     records.append(Record("bert", BERT, clock, Kind.RESUME, ROOM, sequence=10))
+    records.append(Record("bert", BERT, clock + 0.1, Kind.STATE, ROOM, 10, 10, began=clock))
     return records, {ROOM: log}, {(ROOM, ANNA): [(1, None)], (ROOM, BERT): [(2, None)]}
 
 
@@ -153,6 +168,59 @@ def leaked_after_leaving(_r: History, _l: Logs, memberships: Memberships) -> Non
     memberships[ROOM, BERT] = [(2, 7)]
 
 
+def stored_with_another_body(_r: History, logs: dict[int, list[Stored]], _m: Memberships) -> None:
+    logs[ROOM][4] = replace(logs[ROOM][4], body="something else")
+
+
+def stored_as_somebody_elses(_r: History, logs: dict[int, list[Stored]], _m: Memberships) -> None:
+    logs[ROOM][4] = replace(logs[ROOM][4], sender=CARL)
+
+
+def message_counted_twice(_r: History, logs: dict[int, list[Stored]], _m: Memberships) -> None:
+    logs[ROOM][4] = replace(logs[ROOM][4], number=logs[ROOM][4].number + 1)
+
+
+def received_with_another_body(records: History, _l: Logs, _m: Memberships) -> None:
+    at = receive(records, "bert", 8)
+    records[at] = replace(records[at], body="something else")
+
+
+def skipped_what_it_may_see(records: History, _l: Logs, _m: Memberships) -> None:
+    at = receive(records, "anna", 8)
+    records[at] = replace(records[at], kind=Kind.SKIP, to_sequence=8)
+
+
+def gap_that_begins_too_late(records: History, _l: Logs, _m: Memberships) -> None:
+    at = receive(records, "anna", 8)
+    records.append(
+        replace(records[at], time=records[at].time - 0.01, kind=Kind.GAP, sequence=9, to_sequence=10)
+    )
+
+
+def resumed_too_far(records: History, _l: Logs, _m: Memberships) -> None:
+    records.append(Record("bert", BERT, 60.0, Kind.RESUME, ROOM, sequence=11))
+
+
+def counted_wrong(records: History, _l: Logs, _m: Memberships) -> None:
+    records[-1] = replace(records[-1], unread=1)
+
+
+def read_past_the_head(records: History, _l: Logs, _m: Memberships) -> None:
+    records[-1] = replace(records[-1], to_sequence=9)
+
+
+def receipt_forgotten(records: History, _l: Logs, _m: Memberships) -> None:
+    records[-1] = replace(records[-1], sequence=8, unread=2)
+
+
+def receipt_shown_backwards(records: History, _l: Logs, _m: Memberships) -> None:
+    records.append(Record("anna", ANNA, 60.0, Kind.RECEIPT, ROOM, 4, subject=BERT))
+
+
+def receipt_shown_past_the_head(records: History, _l: Logs, _m: Memberships) -> None:
+    records.append(Record("anna", ANNA, 60.0, Kind.RECEIPT, ROOM, 11, subject=BERT))
+
+
 @pytest.mark.parametrize(
     ("spoil", "promise"),
     [
@@ -170,6 +238,18 @@ def leaked_after_leaving(_r: History, _l: Logs, memberships: Memberships) -> Non
         (received_something_else, "I4"),
         (leaked_to_a_stranger, "I5"),
         (leaked_after_leaving, "I5"),
+        (stored_with_another_body, "I1"),
+        (stored_as_somebody_elses, "I2"),
+        (message_counted_twice, "I6"),
+        (received_with_another_body, "I4"),
+        (skipped_what_it_may_see, "I4"),
+        (gap_that_begins_too_late, "I4"),
+        (resumed_too_far, "I4"),
+        (counted_wrong, "I6"),
+        (read_past_the_head, "I6"),
+        (receipt_forgotten, "I6"),
+        (receipt_shown_backwards, "I6"),
+        (receipt_shown_past_the_head, "I6"),
     ],
 )
 def test_every_bad_history_is_found(spoil: Callable[..., None], promise: str) -> None:
@@ -178,7 +258,64 @@ def test_every_bad_history_is_found(spoil: Callable[..., None], promise: str) ->
     spoil(records, logs, memberships)
     found = check(records, logs, memberships)
     assert promise in promises(found)
-    assert all(str(violation) for violation in found)
+    assert all(violation.records for violation in found)
+
+
+def test_after_a_reset_the_old_view_counts_no_more() -> None:
+    """A restored database: what was seen before may be gone, what is seen after must be there."""
+    records, logs, memberships = good()
+    ghost = Record("anna", ANNA, 20.0, Kind.RECEIVE, ROOM, 11, message_id=999, body="a ghost")
+    assert promises(check([*records, ghost], logs, memberships)) == {"I4"}
+    again = [
+        replace(r, time=40.0 + r.sequence) for r in records if r.kind is Kind.RECEIVE and r.client == "anna"
+    ]
+    reset = Record("anna", ANNA, 30.0, Kind.RESET, ROOM, sequence=2)
+    assert check([*records, ghost, reset, *again], logs, memberships) == []
+    assert promises(check([*records, ghost, reset, *again[:-1]], logs, memberships)) == {"I4"}
+
+
+def test_an_older_receipt_is_accepted_and_changes_nothing() -> None:
+    """Two devices: the later answer may be of the lower receipt; the higher one stands."""
+    records, logs, memberships = good()
+    records.append(Record("bert", BERT, 60.0, Kind.READ, ROOM, 5, began=59.0))
+    records.append(Record("bert", BERT, 62.0, Kind.STATE, ROOM, 10, 10, began=61.0))
+    assert check(records, logs, memberships) == []
+
+
+@pytest.mark.parametrize("harm", ["lost", "doubled", "altered"])
+@pytest.mark.parametrize("seed", range(20))
+def test_any_single_harmed_delivery_is_found(seed: int, harm: str) -> None:
+    """Whichever received event is harmed in whichever view, the judge notices."""
+    records, logs, memberships = good()
+    at = random.Random(seed).choice([i for i, r in enumerate(records) if r.kind is Kind.RECEIVE])
+    if harm == "doubled":
+        records.append(replace(records[at], time=99.0))
+    elif harm == "altered":
+        records[at] = replace(records[at], body="something else")
+    else:
+        del records[at]
+    assert "I4" in promises(check(records, logs, memberships))
+
+
+def test_after_a_reset_the_old_view_counts_no_more() -> None:
+    """A restored database: what was seen before may be gone, what is seen after must be there."""
+    records, logs, memberships = good()
+    ghost = Record("anna", ANNA, 20.0, Kind.RECEIVE, ROOM, 11, message_id=999, body="a ghost")
+    assert promises(check([*records, ghost], logs, memberships)) == {"I4"}
+    again = [
+        replace(r, time=40.0 + r.sequence) for r in records if r.kind is Kind.RECEIVE and r.client == "anna"
+    ]
+    reset = Record("anna", ANNA, 30.0, Kind.RESET, ROOM, sequence=2)
+    assert check([*records, ghost, reset, *again], logs, memberships) == []
+    assert promises(check([*records, ghost, reset, *again[:-1]], logs, memberships)) == {"I4"}
+
+
+def test_an_older_receipt_is_accepted_and_changes_nothing() -> None:
+    """Two devices: the later answer may be of the lower receipt; the higher one stands."""
+    records, logs, memberships = good()
+    records.append(Record("bert", BERT, 60.0, Kind.READ, ROOM, 5, began=59.0))
+    records.append(Record("bert", BERT, 62.0, Kind.STATE, ROOM, 10, 10, began=61.0))
+    assert check(records, logs, memberships) == []
 
 
 @pytest.mark.parametrize("seed", range(30))
