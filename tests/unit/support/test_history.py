@@ -295,33 +295,3 @@ def test_any_single_harmed_delivery_is_found(seed: int, harm: str) -> None:
     else:
         del records[at]
     assert "I4" in promises(check(records, logs, memberships))
-
-
-def test_after_a_reset_the_old_view_counts_no_more() -> None:
-    """A restored database: what was seen before may be gone, what is seen after must be there."""
-    records, logs, memberships = good()
-    ghost = Record("anna", ANNA, 20.0, Kind.RECEIVE, ROOM, 11, message_id=999, body="a ghost")
-    assert promises(check([*records, ghost], logs, memberships)) == {"I4"}
-    again = [
-        replace(r, time=40.0 + r.sequence) for r in records if r.kind is Kind.RECEIVE and r.client == "anna"
-    ]
-    reset = Record("anna", ANNA, 30.0, Kind.RESET, ROOM, sequence=2)
-    assert check([*records, ghost, reset, *again], logs, memberships) == []
-    assert promises(check([*records, ghost, reset, *again[:-1]], logs, memberships)) == {"I4"}
-
-
-def test_an_older_receipt_is_accepted_and_changes_nothing() -> None:
-    """Two devices: the later answer may be of the lower receipt; the higher one stands."""
-    records, logs, memberships = good()
-    records.append(Record("bert", BERT, 60.0, Kind.READ, ROOM, 5, began=59.0))
-    records.append(Record("bert", BERT, 62.0, Kind.STATE, ROOM, 10, 10, began=61.0))
-    assert check(records, logs, memberships) == []
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_any_single_lost_delivery_is_found(seed: int) -> None:
-    """Whichever received event is taken out of whichever view, the judge notices."""
-    records, logs, memberships = good()
-    places = [i for i, r in enumerate(records) if r.kind is Kind.RECEIVE]
-    del records[random.Random(seed).choice(places)]
-    assert "I4" in promises(check(records, logs, memberships))
