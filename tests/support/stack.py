@@ -118,16 +118,16 @@ class Stack:
 
 
 @contextmanager
-def running_stack(*options: str) -> Iterator[Stack]:
+def running_stack(*options: str, data: Path | None = None) -> Iterator[Stack]:
     """The stack named by POLYCHAT_TEST_DATA, or a new one that is stopped and removed at the end.
 
-    Its logs are kept, and their place is printed, when the block ends with an exception.
+    Its logs are kept, and their place is printed, when the block ends with an exception. `data` is a
+    folder of `data_folder`, where something was laid before the start.
     """
     if found := os.environ.get(ATTACH):
         yield Stack(Path(found))
         return
-    data = Path(tempfile.mkdtemp(prefix="polychat-test-"))
-    data.chmod(0o711)
+    data = data or data_folder()
     stack = Stack(data)
     try:
         _command("up", "--detach", "--data", str(data), *_ports(), *options)
@@ -138,6 +138,13 @@ def running_stack(*options: str) -> Iterator[Stack]:
         raise
     _command("down", "--data", str(data))
     shutil.rmtree(data, ignore_errors=True)
+
+
+def data_folder() -> Path:
+    """An empty folder that PostgreSQL may enter as another user."""
+    data = Path(tempfile.mkdtemp(prefix="polychat-test-"))
+    data.chmod(0o711)
+    return data
 
 
 def _command(*arguments: str) -> None:
