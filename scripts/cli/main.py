@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from scripts.cli import settings, talk, users
+from scripts.cli import backup, settings, talk, users
 from scripts.stack import commands
 
 app = typer.Typer(
     help="Polychat: chat rooms that lose no message.", no_args_is_help=True, rich_markup_mode=None
 )
-for command in (commands.up, commands.down, commands.status, talk.chat, talk.tail):
+for command in (
+    commands.up,
+    commands.down,
+    commands.status,
+    talk.chat,
+    talk.tail,
+    backup.backup,
+    backup.restore,
+):
     app.command()(command)
 app.add_typer(users.app, name="user")
 app.add_typer(settings.app, name="config")
