@@ -19,7 +19,7 @@ class MessageSettings(ProcessSettings, DatabaseSettings, KafkaSettings, RedisSet
         10.0, ge=1, le=60, description="silence after which the group gives our partitions to others"
     )
     consumer_poll_seconds: float = Field(
-        60.0, ge=5, le=600, description="without a fetch for this long the group gives our partitions to others"
+        60.0, ge=5, le=600, description="without a fetch for this long no part is taken in a rebalance"
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from tests.support.armed import FOLDER, Armory
 from tests.support.matrix import Matrix
 from tests.support.stack import ATTACH, Stack, running_stack
 from tests.support.swarm import Swarm, running_swarm
@@ -46,12 +48,25 @@ def matrix(pytestconfig: pytest.Config) -> Matrix:
 
 
 @pytest.fixture(scope="session")
-def own_stack() -> Iterator[Stack]:
+def failpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that the processes of `own_stack` find their failpoints in."""
+    return tmp_path_factory.mktemp("failpoints")
+
+
+@pytest.fixture(scope="session")
+def own_stack(failpoints: Path) -> Iterator[Stack]:
     """A stack that nobody else uses, whatever the environment names: its parts are killed."""
     with pytest.MonkeyPatch.context() as environment:
         environment.delenv(ATTACH, raising=False)
+        environment.setenv(FOLDER, str(failpoints))
         with running_stack() as running:
             yield running
+
+
+@pytest.fixture(scope="session")
+def armory(own_stack: Stack, failpoints: Path) -> Armory:
+    """Arms failpoints in `own_stack`."""
+    return Armory(own_stack, failpoints)
 
 
 @pytest_asyncio.fixture(scope="module")
