@@ -37,7 +37,8 @@ MAX_SIGNALS = 1_000
 FRAME_BYTES = 512 * 1024
 """A message on the link stays far below gRPC's limit of 4 MiB."""
 CONNECT_SECONDS = 5.0
-BACKOFF_SECONDS = (0.1, 5.0)
+BACKOFF_SECONDS = (0.1, 1.0)
+"""Short against SEND_SECONDS: sends that wait while chat starts again are to be answered, not given up."""
 SETTLED_SECONDS = 10.0
 """A stream that stood this long starts the backoff again from its beginning."""
 

@@ -53,12 +53,18 @@ class LinkApi(link_service_pb2_grpc.LinkServiceServicer):
             output.drain()
         log.info("edge_attached", edge=first.edge_instance)
         try:
-            await _until_one_ends(link.read(first, requests), _write(output, context), output.ended.wait())
+            heard = self._heard(requests)
+            await _until_one_ends(link.read(first, heard), _write(output, context), output.ended.wait())
         finally:
             self._parts.hub.detach(link.edge)
             log.info("edge_detached", edge=first.edge_instance, overflowed=output.overflowed)
         if output.overflowed:
             raise Overloaded("the edge does not read fast enough; attach again")
+
+    async def _heard(self, requests: AsyncIterator[AttachRequest]) -> AsyncIterator[AttachRequest]:
+        async for request in requests:
+            if not self._parts.hub.closed:
+                yield request
 
 
 async def _write(output: LinkOutput, context: Context) -> None:

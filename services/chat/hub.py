@@ -88,6 +88,8 @@ class Hub:
         self._users: dict[int, _User] = {}
         self.doubtful: set[int] = set()
         self.uncompared: set[int] = set()
+        self.closed = False
+        """Nothing is taken from edges any more: this instance ends, and they say it again to the next."""
 
     @property
     def edges(self) -> Collection[Edge]:

@@ -138,8 +138,8 @@ class Edge:
         """Reads to the end, whatever its status."""
         async with asyncio.timeout(10):
             with contextlib.suppress(grpc.aio.AioRpcError):
-                while await self.call.read() is not grpc.aio.EOF:
-                    continue
+                while (frame := await self.call.read()) is not grpc.aio.EOF:
+                    self.frames.append(frame)
         return True
 
     def all(self, field: str) -> list[Any]:

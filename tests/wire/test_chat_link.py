@@ -128,6 +128,24 @@ async def test_draining_sends_the_edges_elsewhere_and_answers_what_is_pending(se
     await draining
 
 
+async def test_an_edge_that_stays_is_answered_and_heard_no_more(server: Server) -> None:
+    """It knows no other instance: what it says now it says again to the next one, soon."""
+    room_id = await server.group()
+    edge = Edge(server)
+    await edge.say(open=[opening(5, ANN)])
+    await edge.hear("opened")
+    server.world.log.hold = True
+    await edge.say(sends=[Send(connection_id=5, tag=1, request=message(room_id))])
+    await eventually(lambda: _true(len(server.world.pending) == 1), seconds=5)
+    draining = asyncio.ensure_future(drain(server.hub, server.world.pending, 10.0))
+    await eventually(lambda: _true(server.hub.closed), seconds=5)
+    await edge.say(sends=[Send(connection_id=5, tag=2, request=message(room_id))])
+    server.world.log.release()
+    await draining
+    assert await edge.ended()
+    assert [outcome.tag for outcome in edge.all("outcomes")] == [1]
+
+
 async def test_draining_does_not_wait_for_ever(server: Server) -> None:
     """An edge that stays is cut off when the time is over."""
     edge = Edge(server)
