@@ -4,6 +4,7 @@ answers through its LinkOutput."""
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,7 +34,8 @@ MAX_HELD_SENDS = 64
 """Sends of one connection that wait for its token to be checked; more than an edge lets be in flight."""
 
 OPEN_AT_ONCE = 100
-"""Connections whose rooms are read and told together; the next wait until the edge has taken these."""
+"""Connections whose rooms are read and told together; the next wait until the edge has taken these. Who
+comes while rooms are read shares the next read: one after the other, 2,000 would wait a minute."""
 
 
 class Verifier(Protocol):
@@ -62,7 +64,8 @@ class Link:
         self._parts = parts
         self._output = output
         self._held: dict[int, list[Send]] = {}
-        self._opening = asyncio.Lock()
+        self._due: deque[Connection] = deque()
+        self._placing = False
         self.edge: Edge = parts.hub.attach(edge_instance, output)
 
     async def read(self, first: AttachRequest, requests: AsyncIterator[AttachRequest]) -> None:
@@ -88,11 +91,17 @@ class Link:
             self._parts.hub.close(self.edge, connection_id)
 
     async def _open(self, opening: Sequence[OpenConnection]) -> None:
-        accepted = [c for c in [await self._accept(o) for o in opening] if c is not None]
-        async with self._opening:
-            for start in range(0, len(accepted), OPEN_AT_ONCE):
+        for one in opening:
+            connection = await self._accept(one)
+            if connection is not None:
+                self._due.append(connection)
+        if not self._placing:
+            self._placing = True
+            while self._due:
                 await self._output.calm()
-                await self._place(accepted[start : start + OPEN_AT_ONCE])
+                batch = [self._due.popleft() for _ in range(min(OPEN_AT_ONCE, len(self._due)))]
+                await self._place([connection for connection in batch if self._still_open(connection)])
+            self._placing = False
 
     async def _place(self, accepted: Sequence[Connection]) -> None:
         users = {connection.user_id for connection in accepted}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 
@@ -196,6 +197,53 @@ async def test_heads_that_could_not_be_read_are_read_later(rig: Rig) -> None:
     await rig.until("opened")
     assert not rig.said.opened[0].HasField("failure")
     assert rig.hub.uncompared == {room_id}
+
+
+async def test_who_comes_while_rooms_are_read_shares_the_next_read(rig: Rig) -> None:
+    """However many messages brought them: in a storm every connection is a message of its own."""
+    await rig.group()
+    reads: list[int] = []
+    first = asyncio.Event()
+    read = rig.world.log.all_rooms
+
+    async def counted(user_ids):  # type: ignore[no-untyped-def]
+        reads.append(len(user_ids))
+        if len(reads) == 1:
+            await first.wait()
+        return await read(user_ids)
+
+    rig.world.log.all_rooms = counted  # type: ignore[method-assign]
+    for number in range(1, 51):
+        rig.say(open=[opening(number, ANN if number == 1 else BOB)])
+        await settle()
+    first.set()
+    await rig.until("opened", 50)
+    assert reads == [1, 1]
+
+
+async def test_rooms_of_who_left_while_waiting_are_not_read(rig: Rig) -> None:
+    """In a storm the edge gives up on some; work for them would keep the others waiting."""
+    await rig.group()
+    reads: list[list[int]] = []
+    first = asyncio.Event()
+    read = rig.world.log.all_rooms
+
+    async def counted(user_ids):  # type: ignore[no-untyped-def]
+        reads.append(list(user_ids))
+        await first.wait()
+        return await read(user_ids)
+
+    rig.world.log.all_rooms = counted  # type: ignore[method-assign]
+    rig.say(open=[opening(5, ANN)])
+    await settle()
+    rig.say(open=[opening(6, BOB)])
+    await settle()
+    rig.say(closed_connection_ids=[6])
+    await settle()
+    first.set()
+    await rig.until("opened")
+    await settle()
+    assert [users for users in reads if users] == [[ANN]]
 
 
 async def test_typing_goes_to_members_at_most_every_three_seconds(rig: Rig) -> None:
