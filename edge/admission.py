@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Collection
 
-from chassis.errors import Failure, RateLimited
+from chassis.errors import Failure, Overloaded, RateLimited
 from edge.config import EdgeLiveSettings
 from edge.peer import Peer
 from edge.protocol.errors import TooManyConnections
 
 MAX_ADDRESSES = 10_000
 """Addresses whose handshake rate is remembered."""
+COME_BACK_SECONDS = (1.0, 5.0)
+"""Who is refused for want of room is told a time between these, so that they do not come back at once."""
 
 
 class Bucket:
@@ -44,16 +47,19 @@ class Admission:
         self._by_address: dict[str, int] = {}
         self._by_user: dict[int, set[Peer]] = {}
         self._ungreeted: set[Peer] = set()
+        self._opening: set[Peer] = set()
         self._handshakes: dict[str, Bucket] = {}
         self._strikes: dict[Peer, int] = {}
 
     # ---- handshakes -----------------------------------------------------------------------------
 
     def refuse_handshake(self, address: str) -> Failure | None:
-        """Why this address may not upgrade now, or None. Trusted addresses always may."""
+        """Why this address may not upgrade now, or None. Nothing per address counts for trusted ones."""
+        limits = self._limits()
+        if len(self._opening) >= limits.opening_connections:
+            return _come_back()
         if address in self._trusted:
             return None
-        limits = self._limits()
         if self._by_address.get(address, 0) >= limits.connections_per_address:
             return TooManyConnections(limit=str(limits.connections_per_address))
         rate, now = limits.handshakes_per_address_per_second, self._clock()
@@ -73,6 +79,16 @@ class Admission:
             self._by_address[peer.address] = self._by_address.get(peer.address, 0) + 1
             self._ungreeted.add(peer)
 
+    def begin_opening(self, peer: Peer) -> None:
+        """The peer says hello; its welcome costs reads of the log. Raises Overloaded."""
+        if len(self._opening) >= self._limits().opening_connections:
+            raise _come_back()
+        self._opening.add(peer)
+
+    def end_opening(self, peer: Peer) -> None:
+        """The hello was answered, or nobody waits for the answer any more."""
+        self._opening.discard(peer)
+
     def admit(self, peer: Peer, user_id: int) -> None:
         """A user says hello. Raises TooManyConnections."""
         limit = self._limits().connections_per_user
@@ -84,10 +100,12 @@ class Admission:
     def greeted(self, peer: Peer) -> None:
         """The peer was welcomed."""
         self._ungreeted.discard(peer)
+        self.end_opening(peer)
 
     def left(self, peer: Peer) -> None:
         """The peer is gone."""
         self._ungreeted.discard(peer)
+        self.end_opening(peer)
         self._strikes.pop(peer, None)
         peers = self._by_user.get(peer.connection.user_id)
         if peers is not None:
@@ -123,3 +141,7 @@ class Admission:
         """Counts a frame over the rate; how many there were since the peer last kept still."""
         strikes = self._strikes[peer] = self._strikes.get(peer, 0) + 1
         return strikes
+
+
+def _come_back() -> Overloaded:
+    return Overloaded(retry_after=random.uniform(*COME_BACK_SECONDS))  # noqa: S311 — spreads the reconnects

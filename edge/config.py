@@ -46,5 +46,8 @@ class EdgeLiveSettings(BaseModel):
     ungreeted_connections: int = Field(
         200, ge=1, description="upgraded and without hello, whole process, untrusted addresses"
     )
+    opening_connections: int = Field(
+        250, ge=1, description="hellos that wait for their welcome, whole process; the rest come back"
+    )
     frames_per_second: float = Field(20.0, gt=0)
     frames_burst: float = Field(40.0, ge=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from http import HTTPStatus
 
@@ -9,8 +10,9 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request
 
 from chassis import logs
-from chassis.errors import Code, Failure, InvalidField
+from chassis.errors import Code, Failure, InvalidField, Overloaded
 from edge.admission import Admission
+from edge.bounds import Bounds
 from edge.connect import HTTP_STATUS, error_body
 from edge.http import HttpRequest, Upgrade
 from edge.metrics import EdgeMetrics
@@ -18,7 +20,7 @@ from edge.origins import has_token, origin_allowed
 from edge.peer import Outbox, Peer
 from edge.protocol.codes import CloseCode
 from edge.protocol.errors import FrameInvalid
-from edge.server import Application, Bounds, WebSocketPeer
+from edge.server import Application, WebSocketPeer
 from edge.sessions import Sessions
 from edge.static import SECURITY_HEADERS
 from edge.websocket import SUBPROTOCOLS, upgrade
@@ -100,7 +102,7 @@ class Frames:
         self._sessions = sessions
         self.connected = sessions.connected
         self.receive = sessions.receive
-        self.too_slow = sessions.too_slow
+        self.drained = sessions.drained
         self.closed = sessions.closed
 
     def refuse(self, peer: Peer, failure: FrameInvalid) -> None:
@@ -109,7 +111,8 @@ class Frames:
 
 
 def _refused(failure: Failure) -> bytes:
-    status = HTTP_STATUS[failure.code]
+    # 503 and not 429: it is not the caller who asks too often, and what stands between may try another edge.
+    status = 503 if isinstance(failure, Overloaded) else HTTP_STATUS[failure.code]
     body = error_body(failure)
     head = [
         f"HTTP/1.1 {status} {_phrase(status)}",
@@ -117,6 +120,8 @@ def _refused(failure: Failure) -> bytes:
         f"content-length: {len(body)}",
     ]
     head += ["connection: close", "cache-control: no-store"]
+    if failure.retry_after is not None:
+        head.append(f"retry-after: {math.ceil(failure.retry_after)}")
     head += [f"{name}: {value}" for name, value in SECURITY_HEADERS]
     return "\r\n".join([*head, "", ""]).encode() + body
 

@@ -78,6 +78,7 @@ class Sessions:
         self._tasks = tasks
         self._metrics = metrics
         self._clock = clock
+        self.drained = rooms.drained
         self._next_id = random.getrandbits(31) << 24
         self._opening: dict[int, Opening] = {}
 
@@ -146,13 +147,14 @@ class Sessions:
             peer.send_error(request_id, failure)
         reason = failure.reason if failure is not None else code.name
         self.lifetimes.await_close(peer)
+        self.admission.end_opening(peer)
         self._forget_opening(peer.connection)
         self._rooms.leave(peer)
         peer.held = None
         peer.shut(code, reason)
 
     def too_slow(self, peer: Peer) -> None:
-        """The peer's unsent frames passed the bound, or it took nothing for too long."""
+        """The peer took nothing for too long."""
         self.close(peer, CloseCode.SLOW)
 
     def _handle(self, peer: Peer, incoming: Incoming) -> None:
@@ -191,6 +193,7 @@ class Sessions:
         self.lifetimes.await_hello(peer)
         try:
             shapes.check(Kind.HELLO, incoming.body)
+            self.admission.begin_opening(peer)
             caller = self._callers.verify_cached(incoming.body.access_token)
             if caller is not None:
                 self._admit(peer, incoming, caller)
