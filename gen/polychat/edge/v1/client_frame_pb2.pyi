@@ -140,19 +140,26 @@ class RoomCursor(_message.Message):
 
     ROOM_ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     room_id: _builtins.int
     """The room. One that the user is not in is passed over."""
     sequence: _builtins.int
     """It has everything up to and including this sequence; 0 for nothing."""
+    epoch: _builtins.int
+    """`logEpoch` of the welcome of the connection that moved this cursor last; 0, or absent, when it had none. After a restore of
+    a backup it tells a cursor of the log as it is now from one of the log that was undone. A client that never says it
+    is told to reset, at each connect, every room that has grown past the restore.
+    """
     def __init__(
         self,
         *,
         room_id: _builtins.int = ...,
         sequence: _builtins.int = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["room_id", b"room_id", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "room_id", b"room_id", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -157,12 +157,15 @@ class Welcome(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     ROOMS_FIELD_NUMBER: _builtins.int
     ROOMS_TRUNCATED_FIELD_NUMBER: _builtins.int
+    LOG_EPOCH_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.str
     """For support: it is in the logs."""
     user_id: _builtins.int
     """Who the edge takes the client for."""
     rooms_truncated: _builtins.bool
     """There are more rooms; ListRooms has the rest."""
+    log_epoch: _builtins.int
+    """Changes when a backup is restored: keep it with every cursor that this connection moves and say it in RoomCursor.epoch."""
     @_builtins.property
     def server_time(self) -> _timestamp_pb2.Timestamp:
         """The edge's clock."""
@@ -189,10 +192,11 @@ class Welcome(_message.Message):
         limits: Global___Limits | None = ...,
         rooms: _abc.Iterable[Global___RoomState] | None = ...,
         rooms_truncated: _builtins.bool = ...,
+        log_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat", b"heartbeat", "limits", b"limits", "server_time", b"server_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "heartbeat", b"heartbeat", "limits", b"limits", "rooms", b"rooms", "rooms_truncated", b"rooms_truncated", "server_time", b"server_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "heartbeat", b"heartbeat", "limits", b"limits", "log_epoch", b"log_epoch", "rooms", b"rooms", "rooms_truncated", b"rooms_truncated", "server_time", b"server_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -365,7 +369,7 @@ class Gap(_message.Message):
     head_sequence: _builtins.int
     """The head of the room now."""
     reset: _builtins.bool
-    """The client's cursor was past the head: forget the room's copy and load it again."""
+    """The client's cursor was past the head, or of a log that a restore has undone: forget the room's copy and load it again."""
     def __init__(
         self,
         *,

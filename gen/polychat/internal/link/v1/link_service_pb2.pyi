@@ -240,6 +240,7 @@ class ConnectionOpened(_message.Message):
     ROOMS_FIELD_NUMBER: _builtins.int
     ROOMS_TRUNCATED_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    LOG_EPOCHS_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.int
     """Which connection."""
     user_id: _builtins.int
@@ -254,6 +255,10 @@ class ConnectionOpened(_message.Message):
     def failure(self) -> Global___Failure:
         """Why it was refused."""
 
+    @_builtins.property
+    def log_epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Every restore that the log has behind it, ascending: see ListUserRoomsResponse."""
+
     def __init__(
         self,
         *,
@@ -262,10 +267,11 @@ class ConnectionOpened(_message.Message):
         rooms: _abc.Iterable[_log_read_service_pb2.UserRoom] | None = ...,
         rooms_truncated: _builtins.bool = ...,
         failure: Global___Failure | None = ...,
+        log_epochs: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "failure", b"failure", "rooms", b"rooms", "rooms_truncated", b"rooms_truncated", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "failure", b"failure", "log_epochs", b"log_epochs", "rooms", b"rooms", "rooms_truncated", b"rooms_truncated", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

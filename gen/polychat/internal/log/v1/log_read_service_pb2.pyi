@@ -226,6 +226,7 @@ class UserRoom(_message.Message):
     JOINED_SEQUENCE_FIELD_NUMBER: _builtins.int
     ACTIVITY_FIELD_NUMBER: _builtins.int
     LAST_MESSAGE_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
     room_id: _builtins.int
     """The room."""
     head_sequence: _builtins.int
@@ -242,6 +243,10 @@ class UserRoom(_message.Message):
     def last_message(self) -> _message_pb2.Message:
         """The last message the member may see, complete; absent when none or not asked for."""
 
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoomEpoch]:
+        """Where the room's log stood when a backup was restored, one for each restore that it has lived through, ascending."""
+
     def __init__(
         self,
         *,
@@ -252,14 +257,41 @@ class UserRoom(_message.Message):
         joined_sequence: _builtins.int = ...,
         activity: _builtins.int = ...,
         last_message: _message_pb2.Message | None = ...,
+        epochs: _abc.Iterable[Global___RoomEpoch] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_message", b"last_message"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "head_sequence", b"head_sequence", "joined_sequence", b"joined_sequence", "last_message", b"last_message", "read_sequence", b"read_sequence", "room_id", b"room_id", "unread_count", b"unread_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "epochs", b"epochs", "head_sequence", b"head_sequence", "joined_sequence", b"joined_sequence", "last_message", b"last_message", "read_sequence", b"read_sequence", "room_id", b"room_id", "unread_count", b"unread_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UserRoom: _TypeAlias = UserRoom  # noqa: Y015
+
+@_typing.final
+class RoomEpoch(_message.Message):
+    """A restore of a backup, as one room saw it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    HEAD_SEQUENCE_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    """Which restore: milliseconds since 1970."""
+    head_sequence: _builtins.int
+    """The room's head in the backup: what a client has past it from before the restore is void."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int = ...,
+        head_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "head_sequence", b"head_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RoomEpoch: _TypeAlias = RoomEpoch  # noqa: Y015
 
 @_typing.final
 class UserRooms(_message.Message):
@@ -300,18 +332,24 @@ class ListUserRoomsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USERS_FIELD_NUMBER: _builtins.int
+    LOG_EPOCHS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserRooms]:
         """The entries."""
+
+    @_builtins.property
+    def log_epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Every restore that this log has behind it, ascending; the last one is its epoch now, none means 0."""
 
     def __init__(
         self,
         *,
         users: _abc.Iterable[Global___UserRooms] | None = ...,
+        log_epochs: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["users", b"users"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["log_epochs", b"log_epochs", "users", b"users"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
