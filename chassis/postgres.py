@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from chassis.errors import BackendUnavailable
+from chassis.keepalive import keep_alive
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -120,5 +121,8 @@ async def check(pool: Pool) -> str | None:
 async def _bound_tcp(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     transport = connection._transport  # type: ignore[attr-defined]  # noqa: SLF001 — asyncpg offers no socket options
     sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family != socket.AF_UNIX and hasattr(socket, "TCP_USER_TIMEOUT"):
+    if sock is None or sock.family == socket.AF_UNIX:
+        return
+    keep_alive(sock)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MILLIS)

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from chassis import logs
 from chassis.errors import BackendUnavailable
+from chassis.keepalive import KEEPALIVE
 
 HEADS = "polychat:heads"
 MEMBERSHIP = "polychat:membership"
@@ -54,6 +55,7 @@ def open_redis(url: str) -> redis.asyncio.Redis:
         socket_connect_timeout=1.0,
         socket_timeout=PUBLISH_SECONDS,
         socket_keepalive=True,
+        socket_keepalive_options=KEEPALIVE,
         protocol=3,
         retry=_NO_RETRY,
     )
@@ -141,6 +143,7 @@ class Subscriber:
             socket_connect_timeout=1.0,
             socket_timeout=None,
             socket_keepalive=True,
+            socket_keepalive_options=KEEPALIVE,
             protocol=3,
             retry=_NO_RETRY,
         )
