@@ -154,6 +154,7 @@ class Link:
             user_id=connection.user_id,
             rooms=rooms.rooms,
             rooms_truncated=rooms.truncated,
+            log_epochs=rooms.log_epochs,
         )
         for room in opened.rooms:
             room.head_sequence = max(room.head_sequence, self._parts.hub.passed(room.room_id))

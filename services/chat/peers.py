@@ -46,6 +46,8 @@ class UserRoomList:
     heads: Mapping[int, int]
     joined: Mapping[int, int]
     """First sequence of the membership, by room."""
+    log_epochs: Sequence[int] = ()
+    """Every restore that the log has behind it, ascending."""
 
 
 class MessagePeer:
@@ -66,7 +68,7 @@ class MessagePeer:
             before_room_id=before[1],
             with_last_message=True,
         )
-        rooms = (await self._list(request))[0]
+        rooms = (await self._list(request)).users[0]
         return [activity_of(room) for room in rooms.rooms], rooms.truncated
 
     async def my_rooms(self, user_id: int, room_ids: Sequence[int]) -> dict[int, RoomActivity]:
@@ -74,13 +76,13 @@ class MessagePeer:
         request = log_pb2.ListUserRoomsRequest(
             user_ids=[user_id], limit=ROOMS_A_PAGE, with_last_message=True, room_ids=room_ids
         )
-        rooms = (await self._list(request))[0].rooms
+        rooms = (await self._list(request)).users[0].rooms
         return {room.room_id: activity_of(room) for room in rooms}
 
     async def members_among(self, room_id: int, user_ids: Sequence[int]) -> set[int]:
         """See ports.Messages."""
         request = log_pb2.ListUserRoomsRequest(user_ids=user_ids, limit=1, room_ids=[room_id])
-        return {rooms.user_id for rooms in await self._list(request) if rooms.rooms}
+        return {rooms.user_id for rooms in (await self._list(request)).users if rooms.rooms}
 
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
         """See ports.Messages."""
@@ -111,8 +113,9 @@ class MessagePeer:
         for start in range(0, len(user_ids), USERS_A_CALL):
             part = user_ids[start : start + USERS_A_CALL]
             request = log_pb2.ListUserRoomsRequest(user_ids=part, limit=ROOMS_A_PAGE)
-            for rooms in await self._list(request):
-                found[rooms.user_id] = await self._complete(rooms)
+            response = await self._list(request)
+            for rooms in response.users:
+                found[rooms.user_id] = await self._complete(rooms, response.log_epochs)
         return found
 
     async def events_at(self, places: Sequence[tuple[int, int]]) -> list[EventRecord]:
@@ -133,7 +136,7 @@ class MessagePeer:
             found.extend(entry.event for entry in entries if entry.HasField("event"))
         return found
 
-    async def _complete(self, page: log_pb2.UserRooms) -> UserRoomList:
+    async def _complete(self, page: log_pb2.UserRooms, log_epochs: Sequence[int]) -> UserRoomList:
         """A page may be shorter than asked for, when many users share one answer.
 
         A room that becomes active while older pages are read is on none of them: it is on the first by then.
@@ -148,7 +151,7 @@ class MessagePeer:
         rooms = sorted(found.values(), key=lambda room: (-room.activity, -room.room_id))
         heads = {room.room_id: room.head_sequence for room in rooms}
         joined = {room.room_id: room.joined_sequence for room in rooms}
-        return UserRoomList(rooms, page.truncated, heads, joined)
+        return UserRoomList(rooms, page.truncated, heads, joined, log_epochs)
 
     async def _page(self, user_id: int, after: log_pb2.UserRoom) -> log_pb2.UserRooms:
         request = log_pb2.ListUserRoomsRequest(
@@ -157,14 +160,13 @@ class MessagePeer:
             before_activity=after.activity,
             before_room_id=after.room_id,
         )
-        return (await self._list(request))[0]
+        return (await self._list(request)).users[0]
 
-    async def _list(self, request: log_pb2.ListUserRoomsRequest) -> Sequence[log_pb2.UserRooms]:
+    async def _list(self, request: log_pb2.ListUserRoomsRequest) -> log_pb2.ListUserRoomsResponse:
         try:
-            response = await self._client.stub.ListUserRooms(request, metadata=self._metadata)
+            return await self._client.stub.ListUserRooms(request, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
-        return response.users
 
 
 class UserPeer:

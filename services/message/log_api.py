@@ -63,13 +63,16 @@ class LogReadApi(log_read_service_pb2_grpc.LogReadServiceServicer):
             with_last_message=request.with_last_message,
             room_ids=list(request.room_ids) or None,
         )
+        # First: rooms of a newer log under an older epoch cost a reset too many, never one too few.
+        log_epochs = await self._reading.log_epochs()
         return log_read_service_pb2.ListUserRoomsResponse(
             users=[
                 log_read_service_pb2.UserRooms(
                     user_id=user_id, rooms=[_room(room) for room in rooms], truncated=truncated
                 )
                 for user_id, rooms, truncated in await self._reading.user_rooms(asked)
-            ]
+            ],
+            log_epochs=log_epochs,
         )
 
     async def BatchGetHeads(  # noqa: N802 — gRPC's name
@@ -138,6 +141,10 @@ def _room(room: RoomOfUser) -> log_read_service_pb2.UserRoom:
         joined_sequence=room.joined_sequence,
         activity=room.activity_millis,
         last_message=None if room.last_message is None else Message.FromString(room.last_message),
+        epochs=[
+            log_read_service_pb2.RoomEpoch(epoch=one.epoch, head_sequence=one.head_sequence)
+            for one in room.epochs
+        ],
     )
 
 

@@ -26,6 +26,7 @@ from services.message.ports import (
     STRETCHES_BYTES,
     Page,
     Range,
+    RoomEpoch,
     RoomOfUser,
     RoomsAsked,
     Standing,
@@ -48,6 +49,8 @@ class MemoryLog:
         self.request: dict[RequestKey, First] = {}
         self.message_rows: dict[tuple[int, int], StoredMessage] = {}
         self.membership: dict[tuple[int, int, int], int | None] = {}
+        self.room_epoch: dict[int, dict[int, int]] = {}
+        """By epoch of a restore: the heads that the backup had."""
         self.receipt: dict[Member, ReadMark] = {}
         self.dead_letter: dict[tuple[int, int], Unreadable] = {}
 
@@ -210,7 +213,14 @@ class MemoryLog:
             joined,
             head.activity_millis,
             last[0].payload if last else None,
+            [RoomEpoch(one, heads[room_id]) for one, heads in self._epochs() if room_id in heads],
         )
+
+    def _epochs(self) -> list[tuple[int, dict[int, int]]]:
+        return sorted(self.room_epoch.items())
+
+    async def log_epochs(self) -> list[int]:
+        return [epoch for epoch, _ in self._epochs()]
 
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
         return {r: self.room_head[r].head_sequence for r in room_ids if r in self.room_head}

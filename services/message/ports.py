@@ -87,6 +87,13 @@ class Stretch(NamedTuple):
     """More events are there and were left out for their size."""
 
 
+class RoomEpoch(NamedTuple):
+    """Where a room's log stood in the backup that a restore went back to."""
+
+    epoch: int
+    head_sequence: int
+
+
 class RoomOfUser(NamedTuple):
     """A room as one member sees it in a list; `last_message` is encoded."""
 
@@ -97,6 +104,8 @@ class RoomOfUser(NamedTuple):
     joined_sequence: int
     activity_millis: int
     last_message: bytes | None
+    epochs: Sequence[RoomEpoch] = ()
+    """The restores that the room has lived through, ascending."""
 
 
 class RoomsAsked(NamedTuple):
@@ -139,6 +148,10 @@ class LogReader(Protocol):
 
     async def user_rooms(self, asked: RoomsAsked) -> Mapping[int, list[RoomOfUser]]:
         """Rooms by user, the most recently active first, one more than the limit when there are more."""
+        ...
+
+    async def log_epochs(self) -> list[int]:
+        """Every restore that the log has behind it, ascending."""
         ...
 
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:

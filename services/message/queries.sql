@@ -164,7 +164,9 @@ LEFT JOIN LATERAL (
 ORDER BY asked.n, e.sequence
 
 -- name: user_rooms
-SELECT u.user_id, r.*, l.payload AS last_message
+SELECT u.user_id, r.*, l.payload AS last_message,
+       ARRAY(SELECT e.epoch FROM room_epoch e WHERE e.room_id = r.room_id ORDER BY e.epoch) AS epochs,
+       ARRAY(SELECT e.head_sequence FROM room_epoch e WHERE e.room_id = r.room_id ORDER BY e.epoch) AS epoch_heads
 FROM unnest($1::bigint[]) WITH ORDINALITY AS u (user_id, n)
 CROSS JOIN LATERAL (
     SELECT m.room_id, h.head_sequence, c.read_sequence, h.message_count - c.read_message_number AS unread_count,
@@ -192,6 +194,9 @@ LEFT JOIN LATERAL (
 ) l ON true
 ORDER BY u.n, r.activity DESC, r.room_id DESC
 LIMIT $7::bigint
+
+-- name: log_epochs
+SELECT epoch FROM log_epoch ORDER BY epoch
 
 -- name: heads
 SELECT room_id, head_sequence FROM room_head WHERE room_id = ANY($1::bigint[])

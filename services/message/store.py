@@ -18,6 +18,7 @@ from services.message.ports import (
     STRETCHES_BYTES,
     Page,
     Range,
+    RoomEpoch,
     RoomOfUser,
     RoomsAsked,
     Standing,
@@ -158,8 +159,14 @@ class PostgresLogReader:
             )
         found: dict[int, list[RoomOfUser]] = {}
         for row in rows:
-            found.setdefault(row["user_id"], []).append(RoomOfUser(*tuple(row)[1:]))
+            epochs = [RoomEpoch(*pair) for pair in zip(row["epochs"], row["epoch_heads"], strict=True)]
+            room = RoomOfUser(*tuple(row)[1:-2])._replace(epochs=epochs)
+            found.setdefault(row["user_id"], []).append(room)
         return found
+
+    async def log_epochs(self) -> list[int]:
+        async with acquire(self._pool) as connection:
+            return [row["epoch"] for row in await connection.fetch(queries.log_epochs)]
 
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
         async with acquire(self._pool) as connection:

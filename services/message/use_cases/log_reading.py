@@ -52,6 +52,10 @@ class LogReading:
             (user, found.get(user, [])[:limit], len(found.get(user, [])) > limit) for user in asked.user_ids
         ]
 
+    async def log_epochs(self) -> Sequence[int]:
+        """Every restore that the log has behind it, ascending. Read before what it is told with."""
+        return await self._log.log_epochs()
+
     async def heads(self, room_ids: Sequence[int]) -> Mapping[int, int]:
         """Heads of the rooms that have a log."""
         return await self._log.heads(room_ids)
