@@ -125,6 +125,7 @@ class Discovery:
             channel.use(instances)
 
         watcher = ServiceWatcher(self._agent, service, changed)
+        self._process.readiness.add(f"{service}_checks", watcher.problem, degrades=True)
         self._start(watcher.run(), f"watch {service}")
         self._start(channel.run(), f"channel to {service}")
         return _Service(watcher, channel)

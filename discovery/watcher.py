@@ -32,6 +32,7 @@ class ServiceWatcher:
         self._clock = clock or asyncio.get_running_loop().time
         self._reachable = True
         self._told: tuple[Instance, ...] = ()
+        self._all_critical = False
 
     async def run(self) -> NoReturn:
         """Watches until cancelled; `changed` is called with every new set, never with an empty one."""
@@ -48,10 +49,17 @@ class ServiceWatcher:
         self._reachable = True
         self.members.answered(value, self._clock(), after_break=after_break)
         good = self.members.good
+        self._note_critical(all_critical=bool(good) and not self.members.passing)
         if good != self._told:
             log.info("instances_changed", of=self.service, instances=[i.name for i in good])
             self._told = good
             self._changed(good)
+
+    def problem(self) -> str | None:
+        """For readiness: None unless Consul says that no instance passes its checks."""
+        if not self._all_critical:
+            return None
+        return f"no instance of {self.service} passes its check; those known last are used"
 
     def away(self, error: ConsulAway) -> None:
         """Keeps what is known."""
@@ -65,3 +73,10 @@ class ServiceWatcher:
         if expiry is None:
             return WAIT_SECONDS
         return min(WAIT_SECONDS, max(0.1, expiry - self._clock()))
+
+    def _note_critical(self, *, all_critical: bool) -> None:
+        if all_critical != self._all_critical:
+            (log.warning if all_critical else log.info)(
+                "instances_critical", of=self.service, all_of_them=all_critical
+            )
+        self._all_critical = all_critical

@@ -17,6 +17,7 @@ from tests.support.eventually import eventually
 from tests.support.stack import Stack
 
 LOUD = frozenset({"warning", "error", "critical"})
+TRAFFIC = "_bucket{"
 ASK_SECONDS = 1.0
 """A process that stands still answers nobody; the others are not kept waiting for it."""
 
@@ -37,7 +38,7 @@ class Sight:
 
     stack: Stack
     _http: httpx.AsyncClient
-    _before: Look
+    before: Look
     _logs: Mapping[Path, int]
     metrics: set[str] = field(default_factory=set)
     """Samples that moved; those of processes started meanwhile count too."""
@@ -47,24 +48,26 @@ class Sight:
     """What was not a trouble before."""
 
     async def everything(
-        self, *, metric: str, log: str = "", trouble: str = "", within: float = 10.0
+        self, *, metric: str, log: str = "", trouble: str | None = "", within: float = 10.0
     ) -> None:
         """Returns when a sample, a loud log line and a readiness that match these have shown the fault.
 
-        `metric` must name the outage, not the traffic: it is searched for in `process name{labels}`. Raises
+        `metric` must name the outage, not the traffic: it is searched for in `process name{labels}`. With
+        `trouble` None the fault is not one that readiness shows, such as a setting that is refused. Raises
         TimeoutError, `within` seconds from now, with what was not seen.
         """
         wanted: dict[str, tuple[str, Callable[[], Iterable[str]]]] = {
             "metric": (metric, lambda: self.metrics),
             "log line": (log, lambda: self.lines),
-            "readiness": (trouble, lambda: (f"{name}: {why}" for name, why in self.troubles.items())),
         }
+        if trouble is not None:
+            wanted["readiness"] = trouble, lambda: (f"{name}: {why}" for name, why in self.troubles.items())
         blind: list[str] = []
 
         async def all_seen() -> bool:
             await self.look()
             blind[:] = [
-                f"no {kind} like {pattern!r} among {sorted(shown())[-20:]}"
+                f"no {kind} like {pattern!r} among {[one for one in sorted(shown()) if TRAFFIC not in one]}"
                 for kind, (pattern, shown) in wanted.items()
                 if not any(re.search(pattern, one) for one in shown())
             ]
@@ -79,11 +82,9 @@ class Sight:
         """Notes what is new."""
         now = await _look(self._http, self.stack)
         self.metrics |= {
-            name for name, value in now.samples.items() if self._before.samples.get(name) != value
+            name for name, value in now.samples.items() if self.before.samples.get(name) != value
         }
-        self.troubles |= {
-            name: why for name, why in now.troubles.items() if name not in self._before.troubles
-        }
+        self.troubles |= {name: why for name, why in now.troubles.items() if name not in self.before.troubles}
         self.lines = [line for log, start in self._logs.items() for line in _loud(log, start)]
 
 

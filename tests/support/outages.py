@@ -1,0 +1,37 @@
+"""Parts that stand still or are down for a while, and then are as before."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from tests.support.family import family
+from tests.support.stack import Stack
+
+
+@contextmanager
+def frozen(stack: Stack, part: str) -> Iterator[None]:
+    """SIGSTOP for a part and all its processes, SIGCONT at the end of the block."""
+    members = family(stack.pid(part))
+    try:
+        for member in members:
+            os.kill(member, signal.SIGSTOP)
+        yield
+    finally:
+        for member in members:
+            os.kill(member, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def down(stack: Stack, part: str) -> AsyncIterator[None]:
+    """Killed, and not started again before the end of the block: its supervisor stands still meanwhile."""
+    pid = stack.pid(part)
+    stack.kill("up", signal.SIGSTOP)
+    try:
+        stack.kill(part)
+        yield
+    finally:
+        stack.kill("up", signal.SIGCONT)
+        await stack.back(part, pid)
