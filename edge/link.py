@@ -20,8 +20,9 @@ from polychat.internal.link.v1.link_service_pb2_grpc import LinkServiceStub
 from polychat.internal.log.v1.record_pb2 import RoomSignal
 
 from chassis import failpoints, logs
+from chassis.backlog import Backlog
 from chassis.caller import Metadata
-from chassis.errors import Failure, OutcomeUnknown, Overloaded
+from chassis.errors import Failure, OutcomeUnknown
 from discovery import Instance
 from edge.failures import failure_of
 from edge.metrics import EdgeMetrics
@@ -29,7 +30,7 @@ from edge.pacing import Pace
 from edge.ports import InstanceClient
 
 MAX_UNANSWERED = 10_000
-"""Sends of this process that wait for an outcome; past it they are refused."""
+"""Sends of this process that wait for an outcome, however many get one in a second; the next is refused."""
 SEND_SECONDS = 5.0
 """From a send's arrival to OUTCOME_UNKNOWN."""
 MAX_SIGNALS = 1_000
@@ -99,6 +100,7 @@ class Link:
         self._clock = clock
         self._connections: dict[int, str] = {}
         self._unanswered: dict[int, _Unanswered] = {}
+        self._backlog = Backlog(clock, most=MAX_UNANSWERED)
         self._next_tag = 1
         self._staged = _Staged()
         self._wake = asyncio.Event()
@@ -131,8 +133,7 @@ class Link:
 
     def send(self, connection_id: int, request: SendMessageRequest, on_outcome: OnOutcome) -> None:
         """Sends a message; `on_outcome` is called once. Raises Overloaded."""
-        if len(self._unanswered) >= MAX_UNANSWERED:
-            raise Overloaded(retry_after=1.0)
+        self._backlog.check(len(self._unanswered))
         tag = self._next_tag
         self._next_tag += 1
         send = pb.Send(connection_id=connection_id, tag=tag, request=request)
@@ -240,8 +241,7 @@ class Link:
     async def _write(self, call: Call) -> None:
         while True:
             await self._wake.wait()
-            pause = self._pace.wait(self._clock())
-            if pause > 0:
+            if (pause := self._pace.wait(self._clock())) > 0:
                 await asyncio.sleep(pause)
             if not self._staged:
                 self._wake.clear()

@@ -153,7 +153,7 @@ async def test_a_late_outcome_is_not_a_second_reply(here: Here, monkeypatch: pyt
 
 async def test_a_full_link_refuses_sends(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounded for the whole process: the next one is OVERLOADED at once."""
-    monkeypatch.setattr(edge.link, "MAX_UNANSWERED", 1)
+    monkeypatch.setattr(here.edge.link._backlog, "_most", 1)
     here.world.room(7, 1)
     here.chat.hold_outcomes = True
     async with client(here, 1) as ada:

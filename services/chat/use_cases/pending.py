@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chassis.errors import Failure, OutcomeUnknown, Overloaded
+from chassis.backlog import Backlog
+from chassis.errors import Failure, OutcomeUnknown
 from services.chat.ports import Clock, LogEntry, Outcome, RequestKey
 
 ASK_SECONDS = 2.0
@@ -37,7 +38,7 @@ class Pending:
 
     def __init__(self, clock: Clock, *, first: int, limit: int = MAX_WAITING) -> None:
         self._clock = clock
-        self._limit = limit
+        self._backlog = Backlog(clock, most=limit)
         self._next = first
         self._waiting: dict[int, _Waiting] = {}
 
@@ -50,9 +51,8 @@ class Pending:
         return self._next
 
     def check_room(self) -> None:
-        """Raises Overloaded when as many wait as may."""
-        if len(self._waiting) >= self._limit:
-            raise Overloaded(retry_after=1.0)
+        """Raises Overloaded when as many wait as may: as many as got their outcome in a second lately."""
+        self._backlog.check(len(self._waiting))
 
     def add(self, correlation: int, entry: LogEntry, settle: Settle) -> None:
         """Waits: `settle` is called once, with the outcome or a failure."""
@@ -65,6 +65,7 @@ class Pending:
 
     def resolve(self, outcome: Outcome) -> None:
         """Hands an outcome to who waits for it; late and foreign ones are ignored."""
+        self._backlog.done()
         waiting = self._waiting.get(outcome.correlation)
         if waiting is None or waiting.entry.room_id != outcome.room_id:
             return
