@@ -53,7 +53,10 @@ async def app(settings: EdgeSettings, process: Process[EdgeSettings]) -> AsyncIt
         async with (
             open_edge(settings, outside, process.metrics, process.readiness) as edge,
             serve_grpc(
-                process, edge_services(edge.sessions, edge.outbox, gateway), verifier, share_port=True
+                process,
+                edge_services(edge.sessions, edge.outbox, edge.bounds, gateway),
+                verifier,
+                share_port=True,
             ) as server,
         ):
             await discovery.register("edge", server.port, http_port=edge.http_port)

@@ -16,6 +16,7 @@ from chassis.caller import Metadata
 from chassis.health import Readiness
 from chassis.telemetry import Metrics
 from edge.admission import Admission
+from edge.bounds import Bounds
 from edge.callers import Callers
 from edge.checking import SessionChecker
 from edge.config import EdgeLiveSettings, EdgeSettings
@@ -24,6 +25,7 @@ from edge.gateway import Gateway
 from edge.handshake import Handshakes
 from edge.holes import Mender
 from edge.http import HttpServer
+from edge.lagging import Lagging
 from edge.link import Link
 from edge.listening import BACKLOG, listen
 from edge.log_reader import LogReader
@@ -35,7 +37,6 @@ from edge.requests import Requests
 from edge.resume import Resumer
 from edge.rooms import Rooms
 from edge.routes import Routes
-from edge.server import Bounds
 from edge.sessions import Sessions
 from edge.static import StaticFiles
 from edge.wheel import Wheel
@@ -63,6 +64,7 @@ class Edge:
     link: Link
     fanout: Fanout
     outbox: Outbox
+    bounds: Bounds
 
 
 @asynccontextmanager
@@ -77,7 +79,9 @@ async def open_edge(
         mender = Mender(outside.reader, counted)
         fanout = Fanout(outbox, counted, mender.want)
         resumer = Resumer(fanout, outside.reader, tasks, counted)
-        rooms = Rooms(settings, fanout, mender, resumer, outbox, time.time)
+        lagging = Lagging(fanout, resumer, counted)
+        outbox.on_full = lagging.begin
+        rooms = Rooms(settings, fanout, mender, resumer, lagging, outbox, time.time)
         admission = Admission(outside.limits, settings.trusted_addresses, loop.time)
         wheel = Wheel(settings.tick_seconds, loop.time)
         sessions = Sessions(settings, outside.callers, rooms, admission, wheel, tasks, counted, time.time)
@@ -103,7 +107,7 @@ async def open_edge(
         sock = await listen(settings.http_host, settings.http_port)
         server = await loop.create_server(http.protocol, sock=sock, backlog=BACKLOG)
         try:
-            yield Edge(sock.getsockname()[1], sessions, link, fanout, outbox)
+            yield Edge(sock.getsockname()[1], sessions, link, fanout, outbox, bounds)
         finally:
             server.close()
             await _drain(sessions, http, settings)
@@ -126,6 +130,7 @@ async def _sweep(
             sessions.too_slow(peer)
             peer.abort()
         metrics.unsent.set(sum(peer.unsent for peer in bounds.slow))
+        metrics.unsent_peak.set(bounds.peak)
 
 
 async def _drain(sessions: Sessions, http: HttpServer, settings: EdgeSettings) -> None:

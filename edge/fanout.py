@@ -10,49 +10,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from edge.metrics import EdgeMetrics
 from edge.peer import Outbox, Peer
-from edge.protocol.catch_up import RoomLog
 from edge.protocol.events import Event, Wire
+from edge.protocol.limits import PORTION_BYTES
+from edge.protocol.rings import Rings
+from edge.room import Replay, Room, User
 
 MAX_LEFT = 10_000
 """Rooms without a user here whose head is remembered."""
-
-
-class Replay:
-    """How far one peer is brought in a room that it is not live in yet."""
-
-    __slots__ = ("cursor", "until")
-
-    def __init__(self, cursor: int) -> None:
-        self.cursor = cursor
-        self.until: int | None = None
-        """Its user left at this sequence: nothing follows it."""
-
-
-class Room:
-    """A room that has a member here."""
-
-    __slots__ = ("live", "log", "room_id", "run", "users", "waiting")
-
-    def __init__(self, room_id: int, head: int) -> None:
-        self.room_id = room_id
-        self.log = RoomLog(head)
-        self.live: set[Peer] = set()
-        self.waiting: dict[Peer, Replay] = {}
-        """Peers whose cursor is not at the head yet."""
-        self.run: list[Event] = []
-        """Events that are let out and not yet put into the live peers' outbox."""
-        self.users = 0
-
-
-class User:
-    """A user with a connection here, and the first sequence of each membership."""
-
-    __slots__ = ("peers", "rooms", "user_id")
-
-    def __init__(self, user_id: int) -> None:
-        self.user_id = user_id
-        self.peers: set[Peer] = set()
-        self.rooms: dict[int, int] = {}
 
 
 class _Watch:
@@ -74,7 +38,10 @@ class Fanout:
         self._outbox = outbox
         self._metrics = metrics
         self._on_missing = on_missing
+        self._rings = Rings()
         self._moved: list[Room] = []
+        self._gathered = 0
+        """Bytes of events that are let out and not yet handed to the peers."""
         self._left_at: dict[int, int] = {}
         """Heads of rooms that nobody here has any more: late hints of theirs are old."""
         self._opening: dict[int, _Watch] = {}
@@ -98,6 +65,9 @@ class Fanout:
                 return
         for ready in room.log.accept(event):
             self._apply(room, ready)
+            self._gathered += ready.size
+            if self._gathered > PORTION_BYTES:
+                self.finish()
         if room.log.missing:
             self._on_missing(room)
 
@@ -108,12 +78,12 @@ class Fanout:
         if event.sequence <= self._left_at.get(event.room_id, 0):
             return None
         self._left_at.pop(event.room_id, None)
-        room = self.rooms[event.room_id] = Room(event.room_id, event.sequence - 1)
+        room = self.rooms[event.room_id] = Room(event.room_id, event.sequence - 1, self._rings)
         return room
 
     def finish(self) -> None:
         """Hands what has moved to the peers and writes it."""
-        moved, self._moved = self._moved, []
+        moved, self._moved, self._gathered = self._moved, [], 0
         for room in moved:
             self.settle(room)
         self._outbox.flush()
@@ -140,6 +110,8 @@ class Fanout:
         self._metrics.delivered(len(run) * len(room.live))
 
     def _apply(self, room: Room, event: Event) -> None:
+        if room.resting:
+            room.move(event.sequence - 1)
         for user_id in event.joined:
             self._join(room, user_id, event.sequence)
         if not room.run:
@@ -155,12 +127,7 @@ class Fanout:
         if arrived:
             self.settle(room)
             for peer in arrived:
-                self._go_live(room, peer)
-
-    def _go_live(self, room: Room, peer: Peer) -> None:
-        replay = room.waiting.pop(peer, None)
-        if replay is None or replay.until is None:
-            room.live.add(peer)
+                room.arrive(peer)
 
     def _join(self, room: Room, user_id: int, sequence: int) -> None:
         user = self.users.get(user_id)
@@ -174,7 +141,7 @@ class Fanout:
         for peer in user.peers:
             replay = room.waiting.get(peer)
             if replay is None:
-                room.live.add(peer)
+                room.begin(peer, sequence - 1)
             else:
                 replay.until = None
 
@@ -199,6 +166,7 @@ class Fanout:
         room = self.rooms[room_id]
         room.users -= 1
         room.live -= user.peers
+        room.resting -= user.peers
         self._end_unused(room)
 
     def _end_unused(self, room: Room) -> None:
@@ -206,6 +174,7 @@ class Fanout:
         room_id = room.room_id
         if room.users == 0 and not room.waiting and self.rooms.get(room_id) is room:
             del self.rooms[room_id]
+            room.log.drop_ring()
             self._left_at[room_id] = room.log.head
             if len(self._left_at) > MAX_LEFT:
                 del self._left_at[next(iter(self._left_at))]
@@ -246,7 +215,7 @@ class Fanout:
         """Notes a membership and that the room has this head."""
         room = self.rooms.get(room_id)
         if room is None:
-            room = self.rooms[room_id] = Room(room_id, head)
+            room = self.rooms[room_id] = Room(room_id, head, self._rings)
         if room_id not in user.rooms:
             room.users += 1
         user.rooms[room_id] = max(joined_sequence, user.rooms.get(room_id, 0))
@@ -258,7 +227,7 @@ class Fanout:
         """Puts a peer behind a cursor; True when that is the head, so that it is live."""
         if cursor == room.log.head:
             self.settle(room)
-            self._go_live(room, peer)
+            room.arrive(peer)
             return True
         if peer in room.waiting:
             room.waiting[peer].cursor = cursor
@@ -271,17 +240,34 @@ class Fanout:
         room.waiting.pop(peer, None)
         self._end_unused(room)
 
+    def rest(self, peer: Peer) -> None:
+        """A peer lags from now on: it is given no event, and the rooms that move are remembered."""
+        peer.moved = {}
+        if peer.user is not None:
+            for room_id in peer.user.rooms:
+                self.settle(self.rooms[room_id])
+                self.rooms[room_id].rest(peer)
+
+    def wake(self, peer: Peer) -> list[Room]:
+        """A peer lags no more: it is live where nothing happened; the rooms where it waits."""
+        moved, peer.moved = peer.moved, None
+        if peer.user is not None:
+            for room_id in peer.user.rooms:
+                self.rooms[room_id].wake(peer)
+        return list((moved or {}).values())
+
     def leave(self, peer: Peer) -> None:
         """Takes a peer out of everything."""
+        moved, peer.moved = peer.moved, None
         user = peer.user
         if user is None:
             return
         peer.user = None
         user.peers.discard(peer)
         for room_id in user.rooms:
-            room = self.rooms[room_id]
-            room.live.discard(peer)
-            room.waiting.pop(peer, None)
+            self.rooms[room_id].drop(peer)
+        for room in (moved or {}).values():
+            self.stop_waiting(room, peer)
         if not user.peers:
             del self.users[user.user_id]
             for room_id in tuple(user.rooms):

@@ -12,11 +12,12 @@ from polychat.internal.log.v1.record_pb2 import EventRecord
 
 from chassis import logs
 from chassis.errors import BackendUnavailable
-from edge.fanout import Fanout, Room
+from edge.fanout import Fanout
 from edge.log_reader import RANGES, LogReader
 from edge.metrics import EdgeMetrics
 from edge.protocol.events import Event
 from edge.protocol.limits import REPLAY_ROOM
+from edge.room import Room
 
 GRACE_SECONDS = 0.05
 """An event that is on its way comes within this; then nothing has to be fetched."""

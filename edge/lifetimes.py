@@ -105,6 +105,8 @@ class Lifetimes:
             frame.token_expiring.expires_in.FromSeconds(max(0, int(connection.expire_time - now)))
             peer.send(frame)
             self.keep(peer)
+        elif peer.slow:
+            self.keep(peer)  # its pings wait in line; that it takes bytes is watched instead (Bounds.stalled)
         elif connection.missed >= MISSED_HEARTBEATS:
             self._close(peer, CloseCode.NO_HEARTBEAT)
         else:

@@ -11,6 +11,8 @@ KEEPALIVE_INTERVAL_SECONDS = 15
 KEEPALIVE_PROBES = 4
 USER_TIMEOUT_MILLIS = 30_000
 """A peer that acknowledges nothing for this long is gone (RFC 5482)."""
+UNSENT_BYTES = 16 * 1024
+"""What the kernel takes ahead of the peer; the rest stays here, where it is counted (bounds.py)."""
 BIND_SECONDS = 10.0
 
 
@@ -41,6 +43,7 @@ def _bind(host: str, port: int) -> socket.socket:
             (socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_SECONDS),
             (socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS),
             (socket.TCP_KEEPCNT, KEEPALIVE_PROBES),
+            (socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES),
             (socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLIS),
         ):
             sock.setsockopt(socket.IPPROTO_TCP, option, value)

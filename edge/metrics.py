@@ -24,6 +24,11 @@ class EdgeMetrics:
             "replies", "requests answered, by kind and result", ["kind", "result"]
         )
         self.unsent = metrics.gauge("unsent_bytes", "bytes that slow peers have not taken")
+        self.unsent_peak = metrics.gauge("unsent_bytes_peak", "the most that one peer ever had not taken")
+        self._lagging = metrics.gauge(
+            "lagging_connections", "connections that get no events until they drain"
+        )
+        self._lags = metrics.counter("lags", "times that a connection fell behind")
         self.lag = metrics.histogram("loop_lag_seconds", "how late the event loop wakes up")
         self._by_kind: dict[str, Counter] = {}
         self._delivered_inc = self._delivered.inc
@@ -55,6 +60,12 @@ class EdgeMetrics:
     def resumed(self, result: str) -> None:
         """A cursor was dealt with: full, replayed, gap or reset."""
         self._resumes.labels(result).inc()
+
+    def lags(self, change: int) -> None:
+        """A connection fell behind (1), or does so no more (-1)."""
+        self._lagging.inc(change)
+        if change > 0:
+            self._lags.inc()
 
     def hole(self) -> None:
         """A hole was mended."""

@@ -20,17 +20,21 @@ from edge.protocol.codes import CloseCode
 from edge.protocol.connection import Connection
 from edge.protocol.events import Wire
 from edge.protocol.framing import binary_frame, text_frame
+from edge.protocol.limits import REPLIES_BYTES, SMALL_REPLY_BYTES
 
 if TYPE_CHECKING:
-    from edge.fanout import User
+    from edge.room import Room, User
 
 
 class Outbox:
     """Gathers the frames of a tick; `flush` writes once for each peer that has some."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.on_full: Callable[[Peer], None] = _let_be
+        """What is done with a peer whose unsent bytes passed the bound."""
         self._loop = loop
         self._due: list[Peer] = []
+        self._full: set[Peer] = set()
 
     def put(self, peer: Peer, frames: bytes) -> None:
         """Adds frames for a peer; they leave when the loop turns, or at the next `flush`."""
@@ -47,6 +51,12 @@ class Outbox:
         """Does this when the loop turns."""
         self._loop.call_soon(work)
 
+    def overflowed(self, peer: Peer) -> None:
+        """A peer has more unsent than it may: `on_full` is due before the next event."""
+        if not self._full:
+            self._loop.call_soon(self.flush)
+        self._full.add(peer)
+
     def flush(self) -> None:
         """Writes everything that is due."""
         due, self._due = self._due, []
@@ -54,6 +64,14 @@ class Outbox:
             pending, peer.pending = peer.pending, None
             if pending is not None:
                 peer.transmit(pending)
+        if self._full:
+            full, self._full = self._full, set()
+            for peer in full:
+                self.on_full(peer)
+
+
+def _let_be(_peer: Peer) -> None:
+    """Nobody minds."""
 
 
 class Peer(ABC):
@@ -66,6 +84,7 @@ class Peer(ABC):
         "allowance_time",
         "connection",
         "held",
+        "moved",
         "outbox",
         "pending",
         "user",
@@ -81,6 +100,8 @@ class Peer(ABC):
         self.user: User | None = None
         self.held: deque[bytes] | None = None
         """Frames that were read and not handled yet."""
+        self.moved: dict[int, Room] | None = None
+        """While it lags: the rooms where something happened since. None: it does not lag."""
         self.alarm = 0
         """The wheel's tick at which this peer is looked at next; 0: none."""
         self.allowance = 0.0
@@ -122,6 +143,17 @@ class Peer(ABC):
         """Sends one encoded frame."""
         self.outbox.put(self, _FRAME[self.wire](payload))
 
+    def has_room(self, size: int) -> bool:
+        """Whether a reply of this size may be sent: any small one, and a large one to who takes them."""
+        if size <= SMALL_REPLY_BYTES or not (self.slow or self.pending):
+            return True
+        return self.unsent + self.gathered + size <= REPLIES_BYTES
+
+    @property
+    def gathered(self) -> int:
+        """Bytes that leave when the tick ends."""
+        return sum(map(len, self.pending or ()))
+
     @property
     @abstractmethod
     def slow(self) -> bool:
@@ -131,6 +163,11 @@ class Peer(ABC):
     @abstractmethod
     def unsent(self) -> int:
         """Bytes that wait to be taken by the peer."""
+
+    @property
+    @abstractmethod
+    def taken(self) -> int:
+        """Grows when the peer takes bytes while it is slow."""
 
     @abstractmethod
     def transmit(self, chunks: list[bytes]) -> None:

@@ -11,7 +11,7 @@ from polychat.edge.v1.server_frame_pb2 import Ok, ServerFrame
 from polychat.edge.v1.signal_pb2 import Pong
 from polychat.internal.log.v1.record_pb2 import RoomSignal
 
-from chassis.errors import Failure, TokenExpired, TokenInvalid, Unimplemented
+from chassis.errors import Failure, Overloaded, TokenExpired, TokenInvalid, Unimplemented
 from edge.callers import Callers
 from edge.failures import failure_from
 from edge.gateway import Gateway, Origin, check_binary
@@ -96,6 +96,8 @@ class Requests:
             else:
                 check_binary(method, body.params)
                 reply = await self._gateway.call(method, body.params, origin)
+            if request_id and not peer.has_room(len(reply)):
+                raise Overloaded("the replies before this one were not taken; ask again when they are")
             if request_id:
                 peer.send_result(request_id, reply)
 

@@ -7,20 +7,22 @@ which its cursor reaches the head, so nothing is missing and nothing comes twice
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from polychat.edge.v1.server_frame_pb2 import Gap, ServerFrame, Skip
 from polychat.internal.log.v1 import log_read_service_pb2 as pb
 
 from chassis import logs
 from chassis.errors import BackendUnavailable
-from edge.fanout import Fanout, Replay, Room
+from edge.fanout import Fanout
 from edge.holes import event_of
 from edge.log_reader import RANGES, LogReader
 from edge.metrics import EdgeMetrics
 from edge.peer import Peer
 from edge.protocol.catch_up import Resume, plan
 from edge.protocol.connection import Phase
-from edge.protocol.limits import REPLAY_CONNECTION, REPLAY_ROOM
+from edge.protocol.limits import REPLAY_CONNECTION, REPLAY_ROOM, REPLAY_SLOW
+from edge.room import Replay, Room
 
 PAUSE_SECONDS = 0.5
 MAX_ATTEMPTS = 20
@@ -60,17 +62,52 @@ class Resumer:
             if cursor is not None:
                 self._metrics.resumed("full" if way is Resume.LIVE else way.value)
 
+    def catch_up(self, peer: Peer, rooms: Iterable[Room]) -> None:
+        """A peer that was slow has drained: these rooms, and those it was behind in before, go on."""
+        behind = self._behind.get(peer)
+        if behind is not None:
+            behind.update((room.room_id, room) for room in rooms)
+            rooms = self._near(peer, tuple(behind.values()))
+            behind.clear()
+            behind.update((room.room_id, room) for room in rooms)
+            return
+        for room in self._near(peer, rooms):
+            replay = room.waiting.get(peer)
+            if replay is not None:
+                self._bring_on(peer, room, replay, careful=True)
+
+    def _near(self, peer: Peer, rooms: Iterable[Room]) -> list[Room]:
+        """The rooms whose rest is replayed; the others are at their head now, after one `gap` each."""
+        budget = REPLAY_CONNECTION
+        near = []
+        for room in rooms:
+            replay = room.waiting.get(peer)
+            if replay is None:
+                continue
+            missed = (replay.until or room.log.head) - replay.cursor
+            if replay.until is None and missed > min(REPLAY_ROOM, budget):
+                self._gap(peer, room, replay.cursor + 1, room.log.head, reset=False)
+                self._fanout.watch(room, peer, room.log.head)
+                self._metrics.resumed(Resume.GAP.value)
+                continue
+            budget -= missed
+            near.append(room)
+        return near
+
     def bring(self, peer: Peer, room: Room, cursor: int) -> None:
         """Sends what follows the cursor, and then what happens."""
-        if self._fanout.watch(room, peer, cursor) or cursor > room.log.head:
+        if not self._fanout.watch(room, peer, cursor) and cursor <= room.log.head:
+            self._bring_on(peer, room, room.waiting[peer], careful=False)
+
+    def _bring_on(self, peer: Peer, room: Room, replay: Replay, *, careful: bool) -> None:
+        if self._from_ring(peer, room, replay):
             return
-        if not self._from_ring(peer, room, room.waiting[peer]):
-            behind = self._behind.get(peer)
-            if behind is None:
-                self._behind[peer] = {room.room_id: room}
-                self._tasks.create_task(self._replay(peer))
-            else:
-                behind[room.room_id] = room
+        behind = self._behind.get(peer)
+        if behind is not None:
+            behind[room.room_id] = room
+        else:
+            self._behind[peer] = {room.room_id: room}
+            self._tasks.create_task(self._replay(peer, careful=careful))
 
     def _from_ring(self, peer: Peer, room: Room, replay: Replay) -> bool:
         user = peer.user
@@ -88,25 +125,32 @@ class Resumer:
         self._fanout.watch(room, peer, room.log.head)
         return True
 
-    async def _replay(self, peer: Peer) -> None:
+    async def _replay(self, peer: Peer, *, careful: bool) -> None:
         behind = self._behind[peer]
         attempts = 0
         try:
             while behind and peer.connection.phase is Phase.OPEN:
-                batch = list(behind.values())[:RANGES]
-                progress = await self._step(peer, batch)
+                if peer.slow:
+                    careful = True
+                    await peer.drained()
+                    self.catch_up(peer, ())
+                    continue
+                batch = list(behind.values())[: REPLAY_SLOW if careful else RANGES]
+                progress = await self._step(
+                    peer, batch, REPLAY_SLOW // len(batch) if careful else REPLAY_ROOM
+                )
                 attempts = 0 if progress else attempts + 1
                 if attempts >= MAX_ATTEMPTS:
                     self._hand_over(peer, batch)
                 elif not progress:
                     await asyncio.sleep(PAUSE_SECONDS)
-                await peer.drained()
+                peer.outbox.flush()
         finally:
             for room in behind.values():
                 self._fanout.stop_waiting(room, peer)
             del self._behind[peer]
 
-    async def _step(self, peer: Peer, batch: list[Room]) -> bool:
+    async def _step(self, peer: Peer, batch: list[Room], limit: int) -> bool:
         ranges = []
         for room in batch:
             replay = room.waiting.get(peer)
@@ -114,7 +158,7 @@ class Resumer:
                 pb.LogRange(
                     room_id=room.room_id,
                     after_sequence=replay.cursor if replay else room.log.head,
-                    limit=REPLAY_ROOM,
+                    limit=limit,
                     user_id=peer.connection.user_id,
                 )
             )
@@ -125,17 +169,16 @@ class Resumer:
             return False
         if peer.connection.phase is not Phase.OPEN:
             return True
-        moved = [
-            await self._advance(peer, room, stretch) for room, stretch in zip(batch, stretches, strict=True)
-        ]
+        moved = [self._advance(peer, room, stretch) for room, stretch in zip(batch, stretches, strict=True)]
         return any(moved)
 
-    async def _advance(self, peer: Peer, room: Room, stretch: pb.LogStretch) -> bool:
+    def _advance(self, peer: Peer, room: Room, stretch: pb.LogStretch) -> bool:
         moved = False
         for entry in stretch.entries:
-            if _full(peer):
+            if peer.gathered > STEP_BYTES:
                 peer.outbox.flush()
-                await peer.drained()
+            if peer.slow:
+                return True  # the rest is read again when the peer has room: nobody holds it meanwhile
             replay = room.waiting.get(peer)
             if replay is None or (replay.until is not None and entry.sequence > replay.until):
                 break
@@ -178,12 +221,12 @@ class Resumer:
             replay = room.waiting.get(peer)
             if replay is None:
                 continue
+            head = replay.until or max(room.log.head, replay.cursor)
+            self._gap(peer, room, replay.cursor + 1, head, reset=False)
             if replay.until is not None:
                 self._fanout.stop_waiting(room, peer)
-                continue
-            head = max(room.log.head, replay.cursor)
-            self._gap(peer, room, replay.cursor + 1, head, reset=False)
-            self._fanout.watch(room, peer, head)
+            else:
+                self._fanout.watch(room, peer, head)
 
     def _gap(self, peer: Peer, room: Room, first: int, head: int, *, reset: bool) -> None:
         gap = Gap(room_id=room.room_id, from_sequence=first, head_sequence=head, reset=reset)
@@ -191,4 +234,4 @@ class Resumer:
 
 
 def _full(peer: Peer) -> bool:
-    return peer.slow or sum(map(len, peer.pending or ())) > STEP_BYTES
+    return peer.slow or peer.gathered > STEP_BYTES

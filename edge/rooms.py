@@ -13,14 +13,16 @@ from polychat.internal.log.v1.record_pb2 import RoomSignal
 from polychat.message.v1.receipt_pb2 import Receipt
 
 from edge.config import EdgeSettings
-from edge.fanout import Fanout, Room, User
+from edge.fanout import Fanout
 from edge.holes import Mender, event_of
+from edge.lagging import Lagging
 from edge.peer import Outbox, Peer
 from edge.protocol.events import Event, Wire
 from edge.protocol.framing import binary_frame, text_frame
 from edge.protocol.limits import FRAME_BYTES, HELLO_ROOMS, IN_FLIGHT, TEXT_BYTES
 from edge.protocol.server_frames import receipt_json, typing_json
 from edge.resume import Resumer
+from edge.room import Room, User
 
 
 class Rooms:
@@ -32,6 +34,7 @@ class Rooms:
         fanout: Fanout,
         mender: Mender,
         resumer: Resumer,
+        lagging: Lagging,
         outbox: Outbox,
         clock: Callable[[], float],
     ) -> None:
@@ -43,7 +46,8 @@ class Rooms:
         self._clock = clock
         self.expect = fanout.expect
         self.recall = fanout.recall
-        self.leave = fanout.leave
+        self.leave = lagging.leave
+        self.drained = lagging.end
         self.flush = outbox.flush
 
     def deliver(self, response: AttachResponse) -> None:
@@ -102,7 +106,7 @@ class Rooms:
     def _bring_missing(self, user: User, room: Room, cursor: int) -> None:
         """Begins a room for those of the user's peers that do not have it yet."""
         for peer in user.peers:
-            if peer not in room.live and peer not in room.waiting:
+            if not room.has(peer):
                 self._resumer.bring(peer, room, cursor)
 
     def _welcome(self, peer: Peer, opened: ConnectionOpened) -> Welcome:

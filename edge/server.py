@@ -8,6 +8,9 @@ is slow, so that the hot path checks nothing. No task, queue or timer for each c
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import sys
+import termios
 from typing import Protocol, cast
 
 from websockets.frames import CloseCode as RfcCloseCode
@@ -15,6 +18,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from edge.bounds import Bounds
 from edge.peer import Outbox, Peer
 from edge.protocol.codes import CloseCode
 from edge.protocol.connection import Connection
@@ -37,35 +41,11 @@ class Application(Protocol):
     def refuse(self, peer: Peer, failure: FrameInvalid) -> None:
         """A message came in that is not of the agreed kind."""
 
-    def too_slow(self, peer: Peer) -> None:
-        """The peer's unsent bytes passed the bound."""
+    def drained(self, peer: Peer) -> None:
+        """The peer was slow and took most of what waited."""
 
     def closed(self, peer: Peer, code: int) -> None:
         """The connection is over."""
-
-
-class Bounds:
-    """What one WebSocket may hold."""
-
-    __slots__ = ("fragments", "message_bytes", "slow", "slow_bytes", "unsent_bytes")
-
-    def __init__(self, message_bytes: int, fragments: int, slow_bytes: int, unsent_bytes: int) -> None:
-        self.message_bytes = message_bytes
-        self.fragments = fragments
-        self.slow_bytes = slow_bytes
-        self.unsent_bytes = unsent_bytes
-        self.slow: dict[WebSocketPeer, tuple[int, float]] = {}
-        """Slow peers with the bytes they had taken when last looked at, and when that was."""
-
-    def stalled(self, now: float, seconds: float) -> list[WebSocketPeer]:
-        """Slow peers that took no byte for this long."""
-        found = []
-        for peer, (taken, since) in tuple(self.slow.items()):
-            if peer.taken != taken:
-                self.slow[peer] = (peer.taken, now)
-            elif now - since >= seconds:
-                found.append(peer)
-        return found
 
 
 class WebSocketPeer(Peer, asyncio.Protocol):
@@ -140,13 +120,16 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         """The peer takes less than it is sent."""
         self._added = 0
         self._bounds.slow[self] = (-1, 0.0)
-        if self.unsent > self._bounds.unsent_bytes:
-            self.outbox.later(self._overflow)
+        self._weigh()
 
     def resume_writing(self) -> None:
         """The peer caught up."""
         self._bounds.slow.pop(self, None)
+        if self.connection.clogged:
+            self.connection.clogged = False
+            self.outbox.later(self.resume_reading)
         self._wake()
+        self._application.drained(self)
 
     # ---- in ---------------------------------------------------------------------------------------
 
@@ -212,8 +195,14 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         transport.write(data)
         if self in self._bounds.slow:
             self._added += len(data)
-            if self.unsent > self._bounds.unsent_bytes:
-                self.outbox.later(self._overflow)
+            self._weigh()
+
+    def _weigh(self) -> None:
+        if self._bounds.over(self):
+            self.outbox.overflowed(self)
+        if self.connection.clogged and self._reading and self._transport is not None:
+            self._reading = False
+            self._transport.pause_reading()
 
     def _write_protocol(self) -> None:
         for data in self._protocol.data_to_send():
@@ -221,9 +210,6 @@ class WebSocketPeer(Peer, asyncio.Protocol):
                 self._write(data)
             elif self._transport is not None:
                 self._transport.close()
-
-    def _overflow(self) -> None:
-        self._application.too_slow(self)
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
@@ -242,8 +228,18 @@ class WebSocketPeer(Peer, asyncio.Protocol):
 
     @property
     def taken(self) -> int:
-        """Grows when the peer takes bytes while it is slow."""
-        return self._added - self.unsent
+        """See Peer."""
+        return self._added - self.unsent - self._in_kernel()
+
+    def _in_kernel(self) -> int:
+        """Bytes that the kernel has and the peer has not acknowledged; 0 where that cannot be asked."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return 0
+        sock = transport.get_extra_info("socket")
+        if sock is None:
+            return 0
+        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)
 
     async def drained(self) -> None:
         """See Peer."""

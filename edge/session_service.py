@@ -6,7 +6,6 @@ A session is the same connection as a WebSocket, frame for frame; only the wire 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
@@ -21,16 +20,14 @@ from chassis.caller import AUTHORIZATION
 from chassis.errors import RemoteFailure
 from chassis.grpc_server import GrpcService
 from chassis.interceptors import Access, bearer
+from edge.bounds import Bounds
 from edge.gateway import Gateway, Origin, check_binary
 from edge.methods import METHODS, Method, services
-from edge.peer import Outbox, Peer
+from edge.peer import Outbox
 from edge.protocol.codes import CloseCode, status_code_for
-from edge.protocol.connection import Connection
-from edge.protocol.events import Wire
 from edge.sessions import Sessions
+from edge.stream_peer import StreamPeer
 
-UNSENT_BYTES = 256 * 1024
-SLOW_BYTES = 64 * 1024
 CANCELLED = 1006
 
 log = logs.get("edge")
@@ -38,104 +35,13 @@ log = logs.get("edge")
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
-class StreamPeer(Peer):
-    """One `Session` stream: frames wait in a bounded queue for the handler to send them."""
-
-    __slots__ = ("_close", "_frames", "_moved", "_resumed", "_sessions", "_size", "_taken")
-
-    def __init__(self, connection: Connection, outbox: Outbox, sessions: Sessions, address: str) -> None:
-        super().__init__(connection, Wire.STREAM, outbox, address)
-        self._sessions = sessions
-        self._frames: deque[bytes] = deque()
-        self._size = 0
-        self._close: tuple[CloseCode, str] | None = None
-        self._moved = asyncio.Event()
-        self._taken = asyncio.Event()
-        self._resumed = asyncio.Event()
-        self._resumed.set()
-
-    def transmit(self, chunks: list[bytes]) -> None:
-        """See Peer."""
-        if self._close is not None:
-            return
-        self._frames.extend(chunks)
-        self._size += sum(map(len, chunks))
-        self._moved.set()
-        if self._size > UNSENT_BYTES:
-            self.outbox.later(lambda: self._sessions.too_slow(self))
-
-    async def frames(self) -> AsyncIterator[bytes]:
-        """What is to be sent, until the connection closes."""
-        while True:
-            while self._frames:
-                frame = self._frames.popleft()
-                self._size -= len(frame)
-                self._taken.set()
-                yield frame
-            if self._close is not None:
-                return
-            self._moved.clear()
-            await self._moved.wait()
-
-    async def read(self, requests: AsyncIterator[bytes]) -> None:
-        """Takes the client's frames in, one by one, as fast as the connection allows."""
-        async for data in requests:
-            self._sessions.receive(self, data)
-            if self.held is not None:
-                self._resumed.clear()
-                await self._resumed.wait()
-
-    @property
-    def closed_with(self) -> tuple[CloseCode, str] | None:
-        """The code and reason the edge closed with."""
-        return self._close
-
-    @property
-    def slow(self) -> bool:
-        """See Peer."""
-        return self._size > SLOW_BYTES
-
-    @property
-    def unsent(self) -> int:
-        """See Peer."""
-        return self._size
-
-    async def drained(self) -> None:
-        """See Peer."""
-        while self.slow and self._close is None:
-            self._taken.clear()
-            await self._taken.wait()
-
-    def resume_reading(self) -> None:
-        """See Peer."""
-        while self.held and self.connection.readable:
-            self._sessions.receive(self, self.held.popleft())
-        if not self.held and self.connection.readable:
-            self.held = None
-            self._resumed.set()
-
-    def shut(self, code: CloseCode, reason: str) -> None:
-        """See Peer."""
-        pending, self.pending = self.pending, None
-        self._frames.extend(pending or ())
-        self._close = self._close or (code, reason)
-        self._resumed.set()
-        self._taken.set()
-        self._moved.set()
-
-    def abort(self) -> None:
-        """See Peer."""
-        self._frames.clear()
-        self._close = self._close or (CloseCode.INTERNAL, "aborted")
-        self._moved.set()
-
-
 class SessionService:
     """EdgeService."""
 
-    def __init__(self, sessions: Sessions, outbox: Outbox) -> None:
+    def __init__(self, sessions: Sessions, outbox: Outbox, bounds: Bounds) -> None:
         self._sessions = sessions
         self._outbox = outbox
+        self._bounds = bounds
 
     async def Session(self, requests: AsyncIterator[bytes], context: Context) -> AsyncIterator[bytes]:  # noqa: N802 — gRPC's name
         """One connection. Ends with the status of its close code. Raises TooManyConnections, RateLimited."""
@@ -143,7 +49,9 @@ class SessionService:
         refusal = self._sessions.admission.refuse_handshake(address)
         if refusal is not None:
             raise refusal
-        peer = StreamPeer(self._sessions.new_connection(), self._outbox, self._sessions, address)
+        connection = self._sessions.new_connection()
+        peer = StreamPeer(connection, self._outbox, self._sessions, self._bounds, address)
+        peer.handler = asyncio.current_task()
         self._sessions.connected(peer)
         reader = asyncio.create_task(peer.read(requests))
         reader.add_done_callback(lambda task: _ended(peer, task))
@@ -152,7 +60,9 @@ class SessionService:
                 yield frame
         finally:
             reader.cancel()
+            peer.handler = None
             code = peer.closed_with[0] if peer.closed_with is not None else CANCELLED
+            peer.abort()
             self._sessions.closed(peer, code)
         if peer.closed_with is not None and peer.closed_with[0] is not CloseCode.NORMAL:
             code, reason = peer.closed_with
@@ -168,13 +78,14 @@ def _ended(peer: StreamPeer, reader: asyncio.Task[None]) -> None:
     peer.shut(CloseCode.NORMAL if bug is None else CloseCode.INTERNAL, "")
 
 
-def edge_services(sessions: Sessions, outbox: Outbox, gateway: Gateway) -> list[GrpcService]:
+def edge_services(sessions: Sessions, outbox: Outbox, bounds: Bounds, gateway: Gateway) -> list[GrpcService]:
     """EdgeService and all public services, for `serve_grpc`."""
     own = edge_service_pb2.DESCRIPTOR.services_by_name["EdgeService"]
-    found = [GrpcService(own, _add_session, SessionService(sessions, outbox), {"Session": Access.PUBLIC})]
-    for _, service in services():
-        access = {method.name: Access.PUBLIC for method in service.methods}
-        found.append(GrpcService(service, _adder(service), gateway, access))
+    service = SessionService(sessions, outbox, bounds)
+    found = [GrpcService(own, _add_session, service, {"Session": Access.PUBLIC})]
+    for _, public in services():
+        access = {method.name: Access.PUBLIC for method in public.methods}
+        found.append(GrpcService(public, _adder(public), gateway, access))
     return found
 
 

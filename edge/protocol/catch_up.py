@@ -10,21 +10,25 @@ import enum
 from collections import deque
 
 from edge.protocol.events import Event
-from edge.protocol.limits import EARLY_EVENTS, REPLAY_ROOM, RING_EVENTS
+from edge.protocol.limits import EARLY_BYTES, EARLY_EVENTS, REPLAY_ROOM, RING_BYTES, RING_EVENTS
+from edge.protocol.rings import Rings
 
 
 class RoomLog:
     """The head of a room, its last events, and the holes that are known of."""
 
-    __slots__ = ("_early", "_ring", "head", "target")
+    __slots__ = ("_early", "_early_bytes", "_ring", "_ring_bytes", "_rings", "head", "target")
 
-    def __init__(self, head: int) -> None:
+    def __init__(self, head: int, rings: Rings | None = None) -> None:
         self.head = head
         """Every event up to here was let out or was before our time."""
         self.target = head
         """The highest sequence that is known to exist."""
-        self._ring: deque[Event] = deque(maxlen=RING_EVENTS)
+        self._ring: deque[Event] = deque()
+        self._ring_bytes = 0
+        self._rings = rings or Rings()
         self._early: dict[int, Event] | None = None
+        self._early_bytes = 0
 
     @property
     def missing(self) -> bool:
@@ -50,16 +54,17 @@ class RoomLog:
             following = self._early.pop(self.head + 1, None)
             if following is None:
                 break
+            self._early_bytes -= following.size
             self._advance(following)
             out.append(following)
         if not self._early:
-            self._early = None
+            self._forget_early()
         return out
 
     def give_up(self) -> None:
         """Stops waiting for what is missing: the store does not have it (a restored database)."""
         self.target = self.head
-        self._early = None
+        self._forget_early()
 
     def since(self, cursor: int) -> list[Event] | None:
         """The events after a cursor, or None when the ring does not reach back that far."""
@@ -69,15 +74,32 @@ class RoomLog:
             return None
         return [event for event in self._ring if event.sequence > cursor]
 
+    def drop_ring(self) -> None:
+        """Holds no event any more: who is behind is served from the log."""
+        self._ring.clear()
+        size, self._ring_bytes = self._ring_bytes, 0
+        self._rings.shrank(self, size)
+
     def _advance(self, event: Event) -> None:
+        ring, size = self._ring, event.size
         self.head = event.sequence
-        self._ring.append(event)
+        ring.append(event)
+        while len(ring) > RING_EVENTS or self._ring_bytes + size > RING_BYTES:
+            size -= ring.popleft().size
+        self._ring_bytes += size
+        self._rings.grew(self, size)
 
     def _keep(self, event: Event) -> None:
         if self._early is None:
             self._early = {}
-        if len(self._early) < EARLY_EVENTS:
-            self._early.setdefault(event.sequence, event)
+        fits = len(self._early) < EARLY_EVENTS and self._early_bytes + event.size <= EARLY_BYTES
+        if fits and event.sequence not in self._early:
+            self._early[event.sequence] = event
+            self._early_bytes += event.size
+
+    def _forget_early(self) -> None:
+        self._early = None
+        self._early_bytes = 0
 
 
 class Resume(enum.Enum):

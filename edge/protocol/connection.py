@@ -61,11 +61,12 @@ TRANSITIONS: dict[Phase, dict[Kind, Step]] = {
 class Connection:
     """What one connection has said and is owed. Its owner acts on the steps and reports what happened.
 
-    `in_flight` counts requests that were handled and not answered; at the limit, and while opening,
-    `readable` is false and the owner stops reading.
+    `in_flight` counts requests that were handled and not answered; at the limit, while opening, and
+    while it is clogged, `readable` is false and the owner stops reading.
     """
 
     __slots__ = (
+        "clogged",
         "connection_id",
         "expire_time",
         "in_flight",
@@ -86,6 +87,8 @@ class Connection:
         self.expire_time = 0.0
         """Seconds since 1970, from the token."""
         self.in_flight = 0
+        self.clogged = False
+        """Too much waits to be taken by the peer, its own replies among it."""
         self.missed = 0
         """Heartbeats since the peer was last heard."""
         self.warned = False
@@ -94,7 +97,7 @@ class Connection:
     @property
     def readable(self) -> bool:
         """Whether the next frame may be handled now."""
-        return self.phase is not Phase.OPENING and self.in_flight < IN_FLIGHT
+        return self.phase is not Phase.OPENING and self.in_flight < IN_FLIGHT and not self.clogged
 
     def receive(self, kind: Kind) -> Step:
         """What to do with a frame that was just read; counts a request that is to be handled."""

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable, Sequence
 
 from edge.protocol.framing import binary_frame, text_frame
+from edge.protocol.limits import EVENT_BYTES
 from edge.protocol.server_frames import event_binary, event_json
 
 
@@ -46,6 +47,11 @@ class Event:
         self.left = tuple(left)
         self._serialized = serialized
         self._frames: list[bytes | None] = [None, None, None]
+
+    @property
+    def size(self) -> int:
+        """What it holds, about, while no wire has encoded it."""
+        return len(self._serialized) + EVENT_BYTES
 
     def frame(self, wire: Wire) -> bytes:
         """The bytes of its `event` frame; the same object every time."""

@@ -14,12 +14,13 @@ from websockets.frames import Opcode
 from websockets.http11 import Request
 
 from chassis.errors import Failure
+from edge.bounds import Bounds
 from edge.http import HttpRequest, HttpResponse, HttpServer, Upgrade
 from edge.listening import listen
 from edge.peer import Outbox, Peer
 from edge.protocol.connection import Connection
 from edge.protocol.framing import binary_frame, text_frame
-from edge.server import Bounds, WebSocketPeer
+from edge.server import WebSocketPeer
 from edge.websocket import upgrade
 
 MESSAGE_BYTES = 64 * 1024 * 1024
@@ -50,7 +51,7 @@ class Nothing:
     def refuse(self, peer: Peer, failure: Failure) -> None:
         """See Application."""
 
-    def too_slow(self, peer: Peer) -> None:
+    def drained(self, peer: Peer) -> None:
         """See Application; the bounds are out of reach."""
 
     def closed(self, peer: Peer, code: int) -> None:

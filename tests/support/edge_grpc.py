@@ -17,7 +17,7 @@ from tests.support.edge_client import Here
 async def grpc_edge(here: Here) -> AsyncIterator[grpc.aio.Channel]:
     """The edge's gRPC services as `serve_grpc` guards them."""
     process = Process("edge", here.settings)
-    services = edge_services(here.edge.sessions, here.edge.outbox, here.gateway)
+    services = edge_services(here.edge.sessions, here.edge.outbox, here.edge.bounds, here.gateway)
     async with (
         serve_grpc(process, services, here.verifier) as server,
         grpc.aio.insecure_channel(f"127.0.0.1:{server.port}") as channel,

@@ -11,11 +11,12 @@ from polychat.edge.v1.server_frame_pb2 import ServerFrame
 from polychat.event.v1.room_event_pb2 import RoomEvent
 
 from chassis.telemetry import Metrics
-from edge.fanout import Fanout, Room
+from edge.fanout import Fanout
 from edge.metrics import EdgeMetrics
 from edge.peer import Outbox, Peer
 from edge.protocol.connection import Connection
 from edge.protocol.events import Event, Wire
+from edge.room import Room
 
 
 class Loop:
@@ -37,6 +38,7 @@ class StubPeer(Peer):
 
     slow = False
     unsent = 0
+    taken = 0
 
     def transmit(self, chunks: list[bytes]) -> None:
         self.writes.append(chunks)

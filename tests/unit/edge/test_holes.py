@@ -12,10 +12,11 @@ from polychat.internal.log.v1.record_pb2 import EventRecord
 import edge.holes
 from chassis.errors import BackendUnavailable
 from chassis.telemetry import Metrics
-from edge.fanout import Fanout, Room
+from edge.fanout import Fanout
 from edge.holes import Mender
 from edge.metrics import EdgeMetrics
 from edge.peer import Outbox
+from edge.room import Room
 from tests.support.edge_client import until
 
 

@@ -1,0 +1,91 @@
+"""A room that has a member here, a user with a connection here, and who is how far in what."""
+
+from __future__ import annotations
+
+from edge.peer import Peer
+from edge.protocol.catch_up import RoomLog
+from edge.protocol.events import Event
+from edge.protocol.rings import Rings
+
+
+class Replay:
+    """How far one peer is brought in a room that it is not live in yet."""
+
+    __slots__ = ("cursor", "until")
+
+    def __init__(self, cursor: int) -> None:
+        self.cursor = cursor
+        self.until: int | None = None
+        """Its user left at this sequence: nothing follows it."""
+
+
+class Room:
+    """A room that has a member here. A peer of a member is live, or resting, or waiting."""
+
+    __slots__ = ("live", "log", "resting", "room_id", "run", "users", "waiting")
+
+    def __init__(self, room_id: int, head: int, rings: Rings | None = None) -> None:
+        self.room_id = room_id
+        self.log = RoomLog(head, rings)
+        self.live: set[Peer] = set()
+        """Peers that are given what happens."""
+        self.resting: set[Peer] = set()
+        """Lagging peers that have everything: they wait as soon as something happens."""
+        self.waiting: dict[Peer, Replay] = {}
+        """Peers whose cursor is not at the head."""
+        self.run: list[Event] = []
+        """Events that are let out and not yet put into the live peers' outbox."""
+        self.users = 0
+
+    def has(self, peer: Peer) -> bool:
+        """Whether the peer gets this room, now or later."""
+        return peer in self.live or peer in self.resting or peer in self.waiting
+
+    def begin(self, peer: Peer, cursor: int) -> None:
+        """What is after the cursor happens for a peer that is neither live nor waiting."""
+        if peer.moved is None:
+            self.live.add(peer)
+        else:
+            self.waiting[peer] = Replay(cursor)
+            peer.moved[self.room_id] = self
+
+    def arrive(self, peer: Peer) -> None:
+        """A peer has everything up to the head."""
+        replay = self.waiting.pop(peer, None)
+        if replay is None or replay.until is None:
+            (self.live if peer.moved is None else self.resting).add(peer)
+
+    def rest(self, peer: Peer) -> None:
+        """A peer began to lag."""
+        if peer in self.live:
+            self.live.discard(peer)
+            self.resting.add(peer)
+
+    def wake(self, peer: Peer) -> None:
+        """A peer lags no more; nothing happened here meanwhile if it rested to the end."""
+        if peer in self.resting:
+            self.resting.discard(peer)
+            self.live.add(peer)
+
+    def move(self, cursor: int) -> None:
+        """Something is about to happen after the cursor: nobody rests on."""
+        for peer in self.resting:
+            self.begin(peer, cursor)
+        self.resting.clear()
+
+    def drop(self, peer: Peer) -> None:
+        """A peer is not here any more, in no way."""
+        self.live.discard(peer)
+        self.resting.discard(peer)
+        self.waiting.pop(peer, None)
+
+
+class User:
+    """A user with a connection here, and the first sequence of each membership."""
+
+    __slots__ = ("peers", "rooms", "user_id")
+
+    def __init__(self, user_id: int) -> None:
+        self.user_id = user_id
+        self.peers: set[Peer] = set()
+        self.rooms: dict[int, int] = {}
