@@ -46,10 +46,10 @@ class BrokerWatch:
             return self._topic_problem
         if not self._consumer.joined.is_set():
             return "the consumer group has not given out partitions yet"
-        refused = self._consumer.ownership.refused
-        if refused:
-            first = min(refused)
-            return f"{len(refused)} partitions are refused; {first}: {refused[first]}"
+        doubted = self._consumer.ownership.doubted
+        if doubted:
+            first = min(doubted)
+            return f"the log of {len(doubted)} partitions is in doubt; {first}: {doubted[first]}"
         return None
 
     async def run(self) -> None:
@@ -84,7 +84,7 @@ class BrokerWatch:
         for partition in owned:
             why = fault(before[partition], ends[partition])
             if why is not None and self._sequencer.positions.get(partition) is not None:
-                self._consumer.refuse(partition, why)
+                self._consumer.look_again(partition)
         self._measures.consumer_lag.set(self._lag(owned, ends))
         self._renew_if_stalled(ends)
         await self._hint_offsets(consumer, owned)

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import (
-    IllegalStateError,
     KafkaConnectionError,
     KafkaError,
     NoOffsetForPartitionError,
@@ -32,8 +31,9 @@ from services.message.fetched import (
     fault,
     first_offset,
 )
+from services.message.flow import Flow
 from services.message.hints import Hints
-from services.message.kafka_log import log_client, log_ends
+from services.message.kafka_log import first_after, log_client, log_ends
 from services.message.measures import Measures
 from services.message.ownership import Ownership, Waiting
 from services.message.ports import DeadLetters
@@ -64,7 +64,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._turn = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._renewing = False
-        self._consumer: AIOKafkaConsumer | None = None
+        self._flow = Flow(settings.room_log_topic)
         self.ownership = Ownership()
         self.joined = asyncio.Event()
         """Set once the group has given us an assignment, maybe an empty one."""
@@ -91,19 +91,19 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
     @property
     def consumer(self) -> AIOKafkaConsumer | None:
         """The client that is in the group now, for the watch over the broker."""
-        return self._consumer
+        return self._flow.consumer
 
     async def _session(self) -> None:
         consumer = log_client(self._settings)
         consumer.subscribe([self._settings.room_log_topic], listener=self)
-        self._consumer = consumer
+        self._flow.consumer = consumer
         self._renewing = False
         try:
             await consumer.start()
             while not (self._stopping.is_set() or self._renewing):
                 await self._step(consumer)
         finally:
-            self._consumer = None
+            self._flow.consumer = None
             self._release()
             await consumer.stop()
 
@@ -136,9 +136,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Notes what is ours now; the loop claims it. Nothing is read before that."""
         partitions = sorted(tp.partition for tp in assigned)
         for partition in partitions:
-            self._pause(partition)
-            # Any offset will do: a partition without one makes the client raise for all of them.
-            self._quietly("seek", self._tp(partition), 0)
+            self._flow.hold(partition)
         self.ownership.assign(partitions, self._now())
         self.joined.set()
         log.info("partitions_assigned", partitions=partitions)
@@ -161,7 +159,7 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         try:
             if claims:
                 await self._sequencer.claim(claims)
-                self._begin(due, await log_ends(consumer, self._settings.room_log_topic, claims))
+                await self._begin(due, await log_ends(consumer, self._settings.room_log_topic, claims))
             if resumes:
                 await self._resume(due, resumes)
         except (BackendUnavailable, KafkaError, TimeoutError) as error:
@@ -169,16 +167,16 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             self._set_aside(due.keys() - self.ownership.working, claim=True)
         self._report()
 
-    def _begin(self, due: Mapping[int, Waiting], ends: Mapping[int, LogEnds]) -> None:
+    async def _begin(self, due: Mapping[int, Waiting], ends: Mapping[int, LogEnds]) -> None:
         claimed = {}
         for partition, found in ends.items():
             position = self._sequencer.positions[partition]
             why = fault(position, found)
             if why is not None:
-                self.refuse(partition, why)
+                await self._doubt(partition, why)
             elif self.ownership.start(partition, due[partition]):
                 self._hints.own([position])
-                self._read_from(partition, first_offset(position, found))
+                self._flow.read_from(partition, first_offset(position, found))
                 claimed[partition] = position.next_offset
         log.info("partitions_claimed", next_offsets=claimed)
 
@@ -188,29 +186,52 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         for partition in mine:
             if self.ownership.start(partition, due[partition]):
                 self._hints.doubt([partition])
-                self._read_from(partition, self._sequencer.positions[partition].next_offset)
+                self._flow.read_from(partition, self._sequencer.positions[partition].next_offset)
 
-    def refuse(self, partition: int, why: str) -> None:
-        """Leaves a partition alone for good, and says so."""
-        log.error("partition_refused", partition=partition, why=why)
-        self.ownership.refuse(partition, why)
-        self._sequencer.release([partition])
-        self._hints.release([partition])
-        self._pause(partition)
-        self._report()
+    def look_again(self, partition: int) -> None:
+        """Stops the work on a partition and claims it anew, which looks at its log again."""
+        self._set_aside([partition], claim=True)
+
+    async def _doubt(self, partition: int, why: str) -> None:
+        """Its log is not the one we stand in. When it stays so we go on in the log that there is: whatever
+        was answered is in the store, and what was not is sent again (docs/decisions/0007-lost-log.md)."""
+        log.warning("log_doubted", partition=partition, why=why)
+        if self.ownership.doubt(partition, why, self._now()) and self.consumer is not None:
+            position = self._sequencer.positions[partition]
+            topic = self._settings.room_log_topic
+            next_offset = await first_after(self.consumer, topic, partition, position.commit_millis)
+            if await self._sequencer.restart(partition, next_offset):
+                self._measures.restarted.inc()
+                self.ownership.committed([partition])
+                log.error("log_restarted", partition=partition, why=why, next_offset=next_offset)
+        self._set_aside([partition], claim=True)
 
     # Committing --------------------------------------------------------------------------------
 
+    async def _doubt_all(self, others: Mapping[int, str]) -> None:
+        try:
+            for partition, why in others.items():
+                await self._doubt(partition, why)
+        except (BackendUnavailable, KafkaError, TimeoutError) as error:
+            log.warning(
+                "partitions_wait", partitions=sorted(others), error=str(error) or type(error).__name__
+            )
+            self._set_aside(others, claim=True)
+        if others:
+            self._report()
+
     async def _work(self, fetched: Mapping[int, Sequence[Record]]) -> None:
         batches: dict[int, Batch] = {}
+        others: dict[int, str] = {}
         for partition in self.ownership.working & fetched.keys():
             try:
                 records = continuation(self._sequencer.positions[partition], fetched[partition])
             except AnotherLogError as error:
-                self.refuse(partition, str(error))
+                others[partition] = str(error)
                 continue
             if records:
                 batches[partition] = batch_of(partition, records)
+        await self._doubt_all(others)
         if not batches:
             return
         with self._measures.commit_seconds.time():
@@ -262,36 +283,17 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self._hints.release(partitions)
         self.ownership.fenced(partitions, self._now())
         for partition in partitions:
-            self._pause(partition)
+            self._flow.pause(partition)
 
     def _set_aside(self, partitions: Iterable[int], *, claim: bool) -> None:
         partitions = list(partitions)
         self.ownership.wait(partitions, self._now(), claim=claim)
         for partition in partitions:
-            self._pause(partition)
-
-    def _read_from(self, partition: int, offset: int) -> None:
-        self._quietly("seek", self._tp(partition), offset)
-        self._quietly("resume", self._tp(partition))
-
-    def _pause(self, partition: int) -> None:
-        self._quietly("pause", self._tp(partition))
-
-    def _quietly(self, verb: str, *arguments: object) -> None:
-        """Acts on a partition that the group may just have taken away, which makes it pointless."""
-        if self._consumer is None:
-            return
-        try:
-            getattr(self._consumer, verb)(*arguments)
-        except IllegalStateError:
-            log.debug("partition_gone", verb=verb)
-
-    def _tp(self, partition: int) -> TopicPartition:
-        return TopicPartition(self._settings.room_log_topic, partition)
+            self._flow.pause(partition)
 
     def _report(self) -> None:
         ownership = self.ownership
-        self._measures.partitions(len(ownership.working), ownership.assigned, ownership.refused)
+        self._measures.partitions(len(ownership.working), ownership.assigned, ownership.doubted)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()

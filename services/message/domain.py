@@ -110,6 +110,8 @@ class Position(NamedTuple):
     owner_epoch: int
     next_offset: int
     anchor: bytes = b""
+    commit_millis: int = 0
+    """When the batch before was committed, as it was when this was read."""
 
 
 class Room(NamedTuple):

@@ -47,3 +47,15 @@ async def log_ends(consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[
         begins = await consumer.beginning_offsets(topic_partitions)
         ends = await consumer.end_offsets(topic_partitions)
     return {tp.partition: LogEnds(begins[tp], ends[tp]) for tp in topic_partitions}
+
+
+async def first_after(consumer: AIOKafkaConsumer, topic: str, partition: int, millis: int) -> int:
+    """The offset of the first record that was made after a time; the log's end when there is none.
+
+    Raises KafkaError, TimeoutError.
+    """
+    tp = TopicPartition(topic, partition)
+    async with asyncio.timeout(OFFSETS_SECONDS):
+        end = (await consumer.end_offsets([tp]))[tp]
+        found = (await consumer.offsets_for_times({tp: millis + 1}))[tp]
+    return int(end if found is None else found.offset)

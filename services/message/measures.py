@@ -25,6 +25,9 @@ class Measures:
         )
         self._records = metrics.counter("records", "Records of the log by how they ended", ["disposition"])
         self._long_ways = metrics.counter("long_ways", "Batches that needed more than one statement")
+        self.restarted = metrics.counter(
+            "logs_restarted", "Partitions gone on in a log that had lost records: data loss of the broker"
+        )
         self._set_aside = metrics.counter("partitions_set_aside", "Partitions that had to wait", ["why"])
         self._partitions = metrics.gauge("partitions", "Partitions of ours by state", ["state"])
         for disposition in Disposition:
@@ -43,8 +46,8 @@ class Measures:
                 self._records.labels(outcome.disposition.name.lower()).inc()
             self._records.labels("dead_letter").inc(len(plan.dead))
 
-    def partitions(self, working: int, assigned: Collection[int], refused: Collection[int]) -> None:
+    def partitions(self, working: int, assigned: Collection[int], doubted: Collection[int]) -> None:
         """Says how many partitions are in which state."""
         self._partitions.labels("working").set(working)
-        self._partitions.labels("waiting").set(len(assigned) - working - len(refused))
-        self._partitions.labels("refused").set(len(refused))
+        self._partitions.labels("waiting").set(len(assigned) - working - len(doubted))
+        self._partitions.labels("doubted").set(len(doubted))

@@ -91,6 +91,12 @@ class MemoryLog:
                 self._write(plan)
         return held
 
+    async def restart(self, position: Position, next_offset: int) -> bool:
+        stands = self._stands(position, self.log_position.get(position.partition))
+        if stands:
+            self.log_position[position.partition] = position._replace(next_offset=next_offset, anchor=b"")
+        return stands
+
     def _stands(self, mine: Position, now: Position | None) -> bool:
         return now is not None and now[:3] == mine[:3]
 
@@ -105,8 +111,9 @@ class MemoryLog:
             seen.add(message)
 
     def _write(self, plan: Plan) -> None:
-        partition, epoch, _, _ = plan.position
-        self.log_position[partition] = Position(partition, epoch, plan.next_offset, plan.anchor)
+        partition, epoch = plan.position[:2]
+        now = max((entry.create_millis for entry in plan.entries), default=plan.position.commit_millis)
+        self.log_position[partition] = Position(partition, epoch, plan.next_offset, plan.anchor, now)
         for entry in plan.entries:
             self._write_entry(entry)
         self.room_head.update(plan.rooms)
@@ -115,7 +122,7 @@ class MemoryLog:
             if mark.sequence > self.receipt.get(member, ReadMark(0, 0)).sequence:
                 self.receipt[member] = mark
         for letter in plan.dead:
-            self.dead_letter.setdefault((letter.partition, letter.offset), letter)
+            self.dead_letter[(letter.partition, letter.offset)] = letter
 
     def _write_entry(self, entry: Entry) -> None:
         command = entry.command

@@ -1,7 +1,7 @@
 """Which partitions this process was given, which of them it works on, and why the others wait.
 
-A partition is waiting (to be claimed or tried again at a time), working, or refused. No I/O, no
-clock of its own: times are seconds of the caller's clock.
+A partition is waiting (to be claimed or tried again at a time) or working. No I/O, no clock of its own:
+times are seconds of the caller's clock.
 """
 
 from __future__ import annotations
@@ -14,6 +14,22 @@ LONGEST_DELAY_SECONDS = 5.0
 RECLAIM_SECONDS = 3.0
 """How long one that was fenced waits before it claims again what the group still gives to it: longer
 than the group takes to tell a zombie, so that two owners never take turns."""
+
+
+DOUBT_SECONDS = 5.0
+"""How long a log must have been another one than we stand in before that is believed: a broker that has
+just come back may not know all of its records yet."""
+DOUBT_ENDS_SECONDS = 30.0
+"""A doubt that was not renewed for this long is over."""
+
+
+@dataclass(slots=True)
+class Doubt:
+    """Why a partition's log seems to be another one, since when, and when it last did."""
+
+    why: str
+    since: float
+    last: float
 
 
 @dataclass(slots=True)
@@ -32,7 +48,7 @@ class Ownership:
     def __init__(self) -> None:
         self._waiting: dict[int, Waiting] = {}
         self._working: set[int] = set()
-        self._refused: dict[int, str] = {}
+        self._doubts: dict[int, Doubt] = {}
         self._delays: dict[int, float] = {}
 
     @property
@@ -41,14 +57,14 @@ class Ownership:
         return frozenset(self._working)
 
     @property
-    def refused(self) -> dict[int, str]:
-        """Partitions whose log is not the one we stand in, and what is wrong."""
-        return dict(self._refused)
+    def doubted(self) -> dict[int, str]:
+        """Partitions that wait because their log is not the one we stand in, and what is wrong."""
+        return {p: doubt.why for p, doubt in self._doubts.items() if p in self._waiting}
 
     @property
     def assigned(self) -> frozenset[int]:
         """All that the group gave to us."""
-        return frozenset(self._working | self._waiting.keys() | self._refused.keys())
+        return frozenset(self._working | self._waiting.keys())
 
     def assign(self, partitions: Iterable[int], now: float) -> None:
         """The group gives partitions: each must be claimed first."""
@@ -58,7 +74,7 @@ class Ownership:
     def revoke(self) -> frozenset[int]:
         """The group takes everything back. Gives what was assigned."""
         gone = self.assigned
-        for part in (self._waiting, self._refused, self._delays):
+        for part in (self._waiting, self._doubts, self._delays):
             part.clear()
         self._working.clear()
         return gone
@@ -87,16 +103,19 @@ class Ownership:
         for partition in partitions:
             self._put_aside(partition, Waiting(now + RECLAIM_SECONDS, claim=True))
 
-    def refuse(self, partition: int, why: str) -> None:
-        """Never touches this partition again until the group gives it anew."""
-        self._working.discard(partition)
-        self._waiting.pop(partition, None)
-        self._refused[partition] = why
+    def doubt(self, partition: int, why: str, now: float) -> bool:
+        """Notes that a partition's log is not the one we stand in; True once it has been so for long."""
+        doubt = self._doubts.get(partition)
+        if doubt is None or now - doubt.last > DOUBT_ENDS_SECONDS:
+            doubt = self._doubts[partition] = Doubt(why, now, now)
+        doubt.why, doubt.last = why, now
+        return now - doubt.since >= DOUBT_SECONDS
 
     def committed(self, partitions: Iterable[int]) -> None:
         """Something went well: the next trouble starts with a short wait."""
         for partition in partitions:
             self._delays.pop(partition, None)
+            self._doubts.pop(partition, None)
 
     def _put_aside(self, partition: int, wait: Waiting) -> None:
         if partition in self._working or partition in self._waiting:

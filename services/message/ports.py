@@ -41,6 +41,10 @@ class LogWriter(Protocol):
         """
         ...
 
+    async def restart(self, position: Position, next_offset: int) -> bool:
+        """Goes on from another offset, which must be of the same partition; False when the fence failed."""
+        ...
+
 
 class StoredEvent(NamedTuple):
     """A committed event, still encoded."""

@@ -5,10 +5,16 @@
 INSERT INTO log_position AS p (partition, next_offset, owner_epoch)
 SELECT partition, 0, 1 FROM unnest($1::int[]) AS partition ORDER BY partition
 ON CONFLICT (partition) DO UPDATE SET owner_epoch = p.owner_epoch + 1
-RETURNING partition, owner_epoch, next_offset, anchor
+RETURNING partition, owner_epoch, next_offset, anchor, commit_time
+
+-- name: restart
+-- Another place to go on from, in a log that does not hold the old one any more.
+UPDATE log_position SET next_offset = $4, anchor = ''
+WHERE partition = $1 AND next_offset = $2 AND owner_epoch = $3
+RETURNING partition
 
 -- name: positions
-SELECT partition, owner_epoch, next_offset, anchor FROM log_position WHERE partition = ANY($1::int[])
+SELECT partition, owner_epoch, next_offset, anchor, commit_time FROM log_position WHERE partition = ANY($1::int[])
 
 -- name: load
 -- Heads of rooms, and the current memberships among (room, user) pairs, told apart by user_id.
@@ -37,7 +43,7 @@ WITH fence AS MATERIALIZED (
 ), held AS MATERIALIZED (
     SELECT count(*) = cardinality($1::int[]) AS ok FROM fence
 ), moved AS (
-    UPDATE log_position p SET next_offset = n.next_offset, anchor = n.anchor
+    UPDATE log_position p SET next_offset = n.next_offset, anchor = n.anchor, commit_time = clock_timestamp()
     FROM unnest($1::int[], $4::bigint[], $5::bytea[]) AS n (partition, next_offset, anchor)
     WHERE p.partition = n.partition AND (SELECT ok FROM held)
 ), requests AS (
@@ -80,7 +86,10 @@ WITH fence AS MATERIALIZED (
     INSERT INTO dead_letter (partition, record_offset, reason, key, value, headers)
     SELECT * FROM unnest($33::int[], $34::bigint[], $35::text[], $36::bytea[], $37::bytea[], $38::bytea[])
     WHERE (SELECT ok FROM held)
-    ON CONFLICT (partition, record_offset) DO NOTHING
+    -- Taken only by a letter of a log that is lost; its copy is in the topic.
+    ON CONFLICT (partition, record_offset) DO UPDATE SET
+        reason = EXCLUDED.reason, key = EXCLUDED.key, value = EXCLUDED.value, headers = EXCLUDED.headers,
+        create_time = now()
 )
 SELECT partition FROM fence
 

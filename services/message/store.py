@@ -97,6 +97,11 @@ class PostgresLogWriter:
                 raise RecordRefused(error.constraint_name or str(error.sqlstate)) from error
         return frozenset(row["partition"] for row in rows)
 
+    async def restart(self, position: Position, next_offset: int) -> bool:
+        async with acquire(self._pool) as connection:
+            partition, epoch, old_offset = position[:3]
+            return bool(await connection.fetch(queries.restart, partition, old_offset, epoch, next_offset))
+
 
 class PostgresLogReader:
     """LogReader."""
@@ -214,7 +219,9 @@ def _taken(error: asyncpg.UniqueViolationError) -> Exception:
 
 def _positions(rows: Sequence[asyncpg.Record]) -> dict[int, Position]:
     return {
-        r["partition"]: Position(r["partition"], r["owner_epoch"], r["next_offset"], r["anchor"])
+        r["partition"]: Position(
+            r["partition"], r["owner_epoch"], r["next_offset"], r["anchor"], millis_of(r["commit_time"])
+        )
         for r in rows
     }
 

@@ -136,26 +136,32 @@ async def test_a_kill_between_commit_and_telling_loses_and_repeats_nothing(log: 
     assert await log.sequences(7) == [1]
 
 
-async def test_a_position_past_the_end_of_the_log_is_refused_and_reported(log: Log) -> None:
-    """A wiped Kafka is never read from the start; the other partitions go on."""
-    wiped = partition_of(7)
-    await log.pool.execute("INSERT INTO log_position VALUES ($1, 1000, 4)", wiped)
-    other = next(room_id for room_id in ROOMS if partition_of(room_id) != wiped)
+async def test_a_log_that_lost_its_records_is_reported_and_gone_on_in(log: Log) -> None:
+    """At the first record made after the last commit; nothing older is read, other partitions do not wait."""
+    lost = partition_of(7)
+    other = next(room_id for room_id in ROOMS if partition_of(room_id) != lost)
+    await log.put(joined(7, 2, 1))
+    await log.pool.execute("INSERT INTO log_position VALUES ($1, 1000, 4)", lost)
     async with log.instance("one") as running:
         await running.until_working(PARTITIONS - 1)
-        await log.put(joined(7, 1, 1))
-        await log.put(joined(other, 1, 1), 11)
-        await log.until_told(11)
+        await log.put(joined(other, 1, 2), 12)
+        await log.until_told(12)
+        await log.put(joined(7, 1, 3), 13)
 
         async def reported() -> str:
             return (await running.process.readiness.problems()).get("room_log", "")
 
         problem = await eventually(lambda: _containing(reported, "1000 is next"), what="the report")
-        assert f"{wiped}: the log ends at" in problem
-    assert await log.sequences(7) == []
+        assert f"{lost}: the log ends at" in problem
+        assert (await log.until_told(13, 30)).sequence == 1
+        metrics = running.process.metrics.registry
+        assert metrics.get_sample_value("polychat_message_logs_restarted_total") == 1
+        assert await eventually(lambda: _healthy(reported), what="readiness")
+    assert await log.pool.fetchval("SELECT next_offset FROM log_position WHERE partition = $1", lost) == 2
+    assert await log.sequences(7) == [1]
 
 
-async def test_a_wiped_log_that_has_grown_past_the_position_is_refused(log: Log) -> None:
+async def test_another_log_that_is_as_long_as_ours_was_is_recognised(log: Log) -> None:
     """The record before the position is another one than was committed."""
     for number in range(1, 5):
         await log.put(joined(7, number, number))
@@ -164,8 +170,10 @@ async def test_a_wiped_log_that_has_grown_past_the_position_is_refused(log: Log)
     )
     async with log.instance("one") as running:
         await running.until_working(PARTITIONS - 1)
-        assert "is not the one that was committed" in running.consumer.ownership.refused[partition_of(7)]
-    assert await log.sequences(7) == []
+        assert "is not the one that was committed" in running.consumer.ownership.doubted[partition_of(7)]
+        assert await log.sequences(7) == []
+        await log.put(joined(7, 5, 5), 15)
+        assert (await log.until_told(15, 30)).sequence == 1
 
 
 async def test_a_locked_table_costs_time_and_nothing_else(log: Log) -> None:
@@ -206,9 +214,17 @@ async def test_a_new_client_goes_on_where_the_old_one_stopped(log: Log) -> None:
         running.consumer.renew()
         await log.put(sent(7, 1, 2), 12)
         assert (await log.until_told(12, 30)).sequence == 2
-        await running.until_working()
         metrics = running.process.metrics.registry
-        assert metrics.get_sample_value("polychat_message_consumer_restarts_total") == 1
+
+        async def renewed() -> bool:
+            return metrics.get_sample_value("polychat_message_consumer_restarts_total") == 1
+
+        await eventually(renewed, what="the new client")
+        await running.until_working()
+
+
+async def _healthy(report: Callable[[], object]) -> bool:
+    return not await report()  # type: ignore[misc]
 
 
 async def _containing(report: Callable[[], object], text: str) -> str:

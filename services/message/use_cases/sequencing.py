@@ -77,6 +77,13 @@ class Sequencer:
                 self._positions[partition] = now
         return self._positions.keys() & set(partitions)
 
+    async def restart(self, partition: int, next_offset: int) -> bool:
+        """Goes on from another offset, in a log that has lost the one we stand at; the partition is to be
+        claimed again. False when it is not ours. Raises BackendUnavailable."""
+        position = self._positions.get(partition)
+        self.release([partition])
+        return position is not None and await self._log.restart(position, next_offset)
+
     def release(self, partitions: Iterable[int]) -> None:
         """Forgets partitions and their rooms."""
         for partition in partitions:

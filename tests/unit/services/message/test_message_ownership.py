@@ -1,4 +1,4 @@
-"""Which partitions are worked on, which wait and for how long, which are left alone."""
+"""Which partitions are worked on, which wait and for how long, and which logs are in doubt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ from services.message.fetched import (
     fault,
     first_offset,
 )
-from services.message.ownership import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, RECLAIM_SECONDS, Ownership
+from services.message.ownership import (
+    DOUBT_ENDS_SECONDS,
+    DOUBT_SECONDS,
+    FIRST_DELAY_SECONDS,
+    LONGEST_DELAY_SECONDS,
+    RECLAIM_SECONDS,
+    Ownership,
+)
 
 
 class FakeRecord:
@@ -86,16 +93,26 @@ def test_a_fenced_partition_is_claimed_again_only_after_the_group_had_time_to_sp
     assert ownership.due(RECLAIM_SECONDS) == {}
 
 
-def test_a_refused_partition_stays_refused_until_it_is_assigned_anew() -> None:
-    """Time heals nothing here."""
+def test_a_log_is_believed_to_be_another_one_when_it_stays_so() -> None:
+    """Until then the partition waits, and is said to be in doubt."""
     ownership = working(1, 2)
-    ownership.refuse(1, "wiped")
-    ownership.wait([1], 0.0, claim=True)
-    ownership.fenced([1], 0.0)
-    assert ownership.due(1e9) == {}
+    for now in (0.0, 1.0, DOUBT_SECONDS - 0.1):
+        assert not ownership.doubt(1, f"wiped at {now}", now)
+        ownership.wait([1], now, claim=True)
+    assert ownership.doubted == {1: f"wiped at {DOUBT_SECONDS - 0.1}"}
     assert ownership.working == {2}
-    assert ownership.refused == {1: "wiped"}
     assert ownership.assigned == {1, 2}
+    assert ownership.doubt(1, "wiped", DOUBT_SECONDS)
+
+
+def test_a_doubt_ends_with_a_commit_and_by_itself() -> None:
+    """What looked wrong last week says nothing about today."""
+    ownership = working(1)
+    assert not ownership.doubt(1, "wiped", 0.0)
+    ownership.committed([1])
+    assert not ownership.doubt(1, "wiped", DOUBT_SECONDS)
+    assert not ownership.doubt(1, "wiped", 2 * DOUBT_SECONDS + DOUBT_ENDS_SECONDS)
+    assert ownership.doubted == {}
 
 
 @pytest.mark.parametrize(
