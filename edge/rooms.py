@@ -17,6 +17,7 @@ from edge.fanout import Fanout
 from edge.holes import Mender, event_of
 from edge.lagging import Lagging
 from edge.peer import Outbox, Peer
+from edge.protocol.epochs import VOID, current, judged
 from edge.protocol.events import Event, Wire
 from edge.protocol.framing import binary_frame, text_frame
 from edge.protocol.limits import FRAME_BYTES, HELLO_ROOMS, IN_FLIGHT, TEXT_BYTES
@@ -76,7 +77,10 @@ class Rooms:
         for entry in rooms:
             room = self._fanout.enter_room(user, entry.room_id, entry.head_sequence, entry.joined_sequence)
             head = max(entry.head_sequence, room.log.head)
-            begun.append((room, head, cursors.get(entry.room_id)))
+            cursor = _judged(cursors.get(entry.room_id), hello, entry, opened)
+            if cursor == VOID:
+                welcome.reset_room_ids.append(entry.room_id)
+            begun.append((room, head, cursor))
             if len(welcome.rooms) < HELLO_ROOMS:
                 welcome.rooms.append(_state(entry, head))
             else:
@@ -114,6 +118,7 @@ class Rooms:
             connection_id=str(peer.connection.connection_id),
             user_id=opened.user_id,
             rooms_truncated=opened.rooms_truncated,
+            log_epoch=current(opened.log_epochs),
         )
         welcome.server_time.FromMilliseconds(int(self._clock() * 1000))
         welcome.heartbeat.FromMilliseconds(int(self._settings.heartbeat_seconds * 1000))
@@ -162,6 +167,10 @@ class Rooms:
         for peer in room.live:
             if not peer.slow and not (typing and peer.connection.user_id == signal.user_id):
                 self._outbox.put(peer, by_wire[peer.wire])
+
+
+def _judged(cursor: int | None, hello: Hello, entry: UserRoom, opened: ConnectionOpened) -> int | None:
+    return None if cursor is None else judged(cursor, hello.log_epoch, entry.epochs, opened.log_epochs)
 
 
 def _state(entry: UserRoom, head: int) -> RoomState:

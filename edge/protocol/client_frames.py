@@ -79,6 +79,7 @@ class _Hello(_Strict):
     access_token: str
     client: str = ""
     rooms: list[_Cursor] = []
+    log_epoch: Int64 = "0"
 
 
 class _Receipt(_Strict):
@@ -125,6 +126,7 @@ def _hello(body: _Hello) -> Hello:
     hello = Hello(access_token=body.access_token, client=body.client)
     for cursor in body.rooms:
         hello.rooms.add(room_id=int(cursor.room_id), sequence=int(cursor.sequence))
+    hello.log_epoch = int(body.log_epoch)
     return hello
 
 

@@ -42,6 +42,7 @@ def _hello(body: Any) -> bool:
         0 < len(body.access_token) <= 2_048
         and body.access_token.isascii()
         and len(body.client) <= 100
+        and body.log_epoch >= 0
         and len(body.rooms) <= HELLO_ROOMS
         and all(cursor.room_id > 0 and cursor.sequence >= 0 for cursor in body.rooms)
     )

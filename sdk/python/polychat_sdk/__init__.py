@@ -7,8 +7,8 @@ async with polychat_sdk.sign_in("http://localhost:8080", "anna", "correct horse"
         print(event.room_id, event.sequence, event.WhichOneof("payload"))
 """
 
-from polychat_sdk.client import Chat, register, sign_in
+from polychat_sdk.client import Chat, sign_in
 from polychat_sdk.errors import Disconnected, PolychatError
-from polychat_sdk.tokens import Tokens
+from polychat_sdk.tokens import Tokens, register
 
 __all__ = ["Chat", "Disconnected", "PolychatError", "Tokens", "register", "sign_in"]

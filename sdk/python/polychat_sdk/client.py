@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-import httpx
 from google.protobuf.message import Message
-from polychat.auth.v1 import auth_service_pb2 as auth
 from polychat.chat.v1 import (
     membership_service_pb2,
     message_pb2,
@@ -28,7 +26,7 @@ from polychat.user.v1 import user_pb2, user_service_pb2
 from polychat_sdk.connection import Connection
 from polychat_sdk.errors import Disconnected, PolychatError
 from polychat_sdk.room_log import RoomLog, Verdict
-from polychat_sdk.tokens import REQUEST_SECONDS, Tokens, post
+from polychat_sdk.tokens import Tokens, login
 
 M = TypeVar("M", bound=Message)
 
@@ -38,26 +36,6 @@ EVENT_QUEUE = 10_000
 CALL_SECONDS = 15.0
 RESEND_SECONDS = 0.5
 CHAT = "polychat.chat.v1"
-
-
-async def register(
-    url: str, username: str, password: str, *, display_name: str = "", email: str = ""
-) -> Tokens:
-    """Makes a user and signs them in. Raises PolychatError, such as USERNAME_TAKEN."""
-    request = auth.RegisterRequest(
-        username=username, password=password, display_name=display_name, email=email
-    )
-    http = httpx.AsyncClient(base_url=url, timeout=REQUEST_SECONDS)
-    return Tokens(
-        http, await post(http, "polychat.auth.v1.AuthService/Register", request, auth.RegisterResponse)
-    )
-
-
-async def login(url: str, username: str, password: str, *, device_name: str = "") -> Tokens:
-    """Starts a session. Raises PolychatError, such as INVALID_CREDENTIALS."""
-    request = auth.LoginRequest(username=username, password=password, device_name=device_name)
-    http = httpx.AsyncClient(base_url=url, timeout=REQUEST_SECONDS)
-    return Tokens(http, await post(http, "polychat.auth.v1.AuthService/Login", request, auth.LoginResponse))
 
 
 @asynccontextmanager
@@ -75,20 +53,27 @@ async def sign_in(url: str, username: str, password: str, *, device_name: str = 
 
 
 class Chat:
-    """A connected user. Use as `async with Chat(url, tokens) as chat`."""
+    """A connected user. Use as `async with Chat(url, tokens) as chat`.
 
-    def __init__(self, url: str, tokens: Tokens) -> None:
+    `on_reset` is called by `events()` with a room whose events so far are void, because the server was
+    restored from a backup; all of the room's events follow, from the first one on.
+    """
+
+    def __init__(
+        self, url: str, tokens: Tokens, *, on_reset: Callable[[int], None] = lambda _room_id: None
+    ) -> None:
         self.user = tokens.user
+        self._on_reset = on_reset
         self.log = RoomLog()
         self._connection = Connection(
             f"{url.rstrip('/').replace('http', 'ws', 1)}/ws",
             tokens,
-            cursors=self.log.cursors,
+            log=self.log,
             on_frame=self._on_frame,
             client=CLIENT,
         )
-        # None: no more will come.
-        self._events: asyncio.Queue[room_event_pb2.RoomEvent | None] = asyncio.Queue(EVENT_QUEUE)
+        # A room id: what came of it before is void. None: no more will come.
+        self._events: asyncio.Queue[room_event_pb2.RoomEvent | int | None] = asyncio.Queue(EVENT_QUEUE)
         self._sending: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._filling: dict[int, asyncio.Task[None]] = {}
         self._welcomed = False
@@ -154,6 +139,9 @@ class Chat:
         Raises Stopped when the connection has ended for good.
         """
         while (event := await self._events.get()) is not None:
+            if isinstance(event, int):
+                self._on_reset(event)
+                continue
             yield event
         self._events.put_nowait(None)
         await self._connection.opened()
@@ -256,6 +244,8 @@ class Chat:
     async def _on_frame(self, frame: server_frame_pb2.ServerFrame) -> None:
         body = frame.WhichOneof("body")
         if body == "welcome":
+            for room_id in self.log.restored(frame.welcome.log_epoch, frame.welcome.reset_room_ids):
+                await self._void(room_id)
             for room in frame.welcome.rooms:
                 joined = room.joined_sequence if self._welcomed else 0
                 if self.log.begin(room.room_id, room.head_sequence, joined) is Verdict.FETCH:
@@ -272,13 +262,26 @@ class Chat:
             if self.log.skip(skip.room_id, skip.from_sequence, skip.to_sequence) is Verdict.FETCH:
                 self._fill(skip.room_id)
         elif body == "gap":
+            if frame.gap.reset and self.log.cursors().get(frame.gap.room_id):
+                await self._void(frame.gap.room_id)
             self.log.gap(frame.gap.room_id, frame.gap.head_sequence, reset=frame.gap.reset)
             self._fill(frame.gap.room_id)
+
+    async def _void(self, room_id: int) -> None:
+        """Whoever reads events is told in their order; a page that is under way is of the log before."""
+        filling = self._filling.pop(room_id, None)
+        if filling is not None:
+            filling.cancel()
+        await self._events.put(room_id)
 
     def _fill(self, room_id: int) -> None:
         if room_id not in self._filling:
             task = self._filling[room_id] = asyncio.create_task(self._page(room_id))
-            task.add_done_callback(lambda _task: self._filling.pop(room_id, None))
+            task.add_done_callback(lambda done: self._filled(room_id, done))
+
+    def _filled(self, room_id: int, task: asyncio.Task[None]) -> None:
+        if self._filling.get(room_id) is task:
+            del self._filling[room_id]
 
     async def _page(self, room_id: int) -> None:
         while True:

@@ -16,6 +16,7 @@ from websockets.typing import Subprotocol
 
 from polychat_sdk.backoff import Backoff
 from polychat_sdk.errors import Disconnected, PolychatError, Stopped
+from polychat_sdk.room_log import RoomLog
 from polychat_sdk.tokens import Tokens
 
 ClientFrame = client_frame_pb2.ClientFrame
@@ -38,13 +39,13 @@ class Connection:
         url: str,
         tokens: Tokens,
         *,
-        cursors: Callable[[], dict[int, int]],
+        log: RoomLog,
         on_frame: Callable[[server_frame_pb2.ServerFrame], Awaitable[None]],
         client: str,
     ) -> None:
         self._url = url
         self._tokens = tokens
-        self._cursors = cursors
+        self._log = log
         self._on_frame = on_frame
         self._client = client
         self._socket: ClientConnection | None = None
@@ -143,7 +144,8 @@ class Connection:
         hello = ClientFrame(id=next(self._ids))
         hello.hello.access_token = await self._tokens.access_token(fresh=fresh)
         hello.hello.client = self._client
-        for room_id, sequence in itertools.islice(self._cursors().items(), 1000):
+        hello.hello.log_epoch = self._log.epoch
+        for room_id, sequence in self._log.named().items():
             hello.hello.rooms.add(room_id=room_id, sequence=sequence)
         await socket.send(hello.SerializeToString())
         frame = _frame(await socket.recv())

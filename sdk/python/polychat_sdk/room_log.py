@@ -6,7 +6,11 @@ Apply an event only when its sequence is the cursor + 1, ignore a lower one, fet
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Iterable
+
+HELLO_ROOMS = 1000
+"""Cursors that a `hello` takes."""
 
 
 class Verdict(enum.Enum):
@@ -23,10 +27,31 @@ class RoomLog:
     def __init__(self) -> None:
         self._cursors: dict[int, int] = {}
         self._wanted: dict[int, int] = {}
+        self.epoch = 0
+        """Of the log that the cursors are of: what `hello` says with them."""
 
     def cursors(self) -> dict[int, int]:
         """Room → last sequence applied: what `hello` says after a lost connection."""
         return dict(self._cursors)
+
+    def named(self) -> dict[int, int]:
+        """The cursors that fit into `hello`."""
+        return dict(itertools.islice(self._cursors.items(), HELLO_ROOMS))
+
+    def restored(self, epoch: int, reset: Iterable[int]) -> list[int]:
+        """Takes the epoch of a `welcome` and the rooms it resets; gives those whose copy is void.
+
+        After a restore these are the ones it names, which have nothing from now on, and all that `hello`
+        could not name, which are not known any more.
+        """
+        unnamed = list(self._cursors)[HELLO_ROOMS:] if epoch != self.epoch else []
+        self.epoch = epoch
+        void = [room_id for room_id in reset if room_id in self._cursors]
+        for room_id in (*void, *unnamed):
+            self._wanted.pop(room_id, None)
+            del self._cursors[room_id]
+        self._cursors.update(dict.fromkeys(void, 0))
+        return [*void, *unnamed]
 
     def begin(self, room_id: int, head: int, joined_sequence: int = 0) -> Verdict:
         """A room of `welcome` that was not known yet begins at its head.

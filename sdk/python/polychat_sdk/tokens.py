@@ -109,3 +109,23 @@ def _retry_seconds(value: str | None) -> float | None:
     raw = base64.b64decode(value + "=" * (-len(value) % 4))
     delay = error_details_pb2.RetryInfo.FromString(raw).retry_delay
     return float(delay.ToTimedelta().total_seconds())
+
+
+async def register(
+    url: str, username: str, password: str, *, display_name: str = "", email: str = ""
+) -> Tokens:
+    """Makes a user and signs them in. Raises PolychatError, such as USERNAME_TAKEN."""
+    request = auth.RegisterRequest(
+        username=username, password=password, display_name=display_name, email=email
+    )
+    http = httpx.AsyncClient(base_url=url, timeout=REQUEST_SECONDS)
+    return Tokens(
+        http, await post(http, "polychat.auth.v1.AuthService/Register", request, auth.RegisterResponse)
+    )
+
+
+async def login(url: str, username: str, password: str, *, device_name: str = "") -> Tokens:
+    """Starts a session. Raises PolychatError, such as INVALID_CREDENTIALS."""
+    request = auth.LoginRequest(username=username, password=password, device_name=device_name)
+    http = httpx.AsyncClient(base_url=url, timeout=REQUEST_SECONDS)
+    return Tokens(http, await post(http, "polychat.auth.v1.AuthService/Login", request, auth.LoginResponse))

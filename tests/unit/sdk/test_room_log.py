@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 from polychat_sdk.backoff import Backoff
-from polychat_sdk.room_log import RoomLog, Verdict
+from polychat_sdk.room_log import HELLO_ROOMS, RoomLog, Verdict
 
 ROOM = 7
 
@@ -99,6 +99,30 @@ def test_an_event_that_came_while_a_page_was_read_takes_another_page() -> None:
     assert not log.filled(ROOM, last_page=True, asked=asked)
     assert log.paged(ROOM, [3]) == [3]
     assert log.filled(ROOM, last_page=True, asked=log.wanted(ROOM))
+
+
+def test_a_restore_voids_what_it_names_at_once() -> None:
+    """The cursor is 0 from the welcome on, so a connection lost before its `gap` leaves nothing wrong."""
+    log = RoomLog()
+    log.begin(ROOM, 50)
+    log.begin(ROOM + 1, 7)
+    log.judge(ROOM, 52)
+    assert log.restored(100, [ROOM, 4711]) == [ROOM]
+    assert (log.epoch, log.cursors(), log.wanted(ROOM)) == (100, {ROOM: 0, ROOM + 1: 7}, 0)
+    assert log.gap(ROOM, 60, reset=True) == 0
+    assert log.paged(ROOM, [1, 2]) == [1, 2]
+
+
+def test_a_restore_voids_what_hello_could_not_name() -> None:
+    """Nothing is known of it; it begins anew with the joining."""
+    log = RoomLog()
+    for room in range(HELLO_ROOMS + 1):
+        log.begin(room, 5)
+    assert len(log.named()) == HELLO_ROOMS
+    assert log.restored(0, []) == []
+    assert log.restored(100, []) == [HELLO_ROOMS]
+    assert log.begin(HELLO_ROOMS, 9, joined_sequence=2) is Verdict.FETCH
+    assert log.cursors()[HELLO_ROOMS] == 1
 
 
 @given(st.lists(st.integers(1, 30), max_size=120))

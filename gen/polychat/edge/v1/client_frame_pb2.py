@@ -29,7 +29,7 @@ from polychat.edge.v1 import signal_pb2 as polychat_dot_edge_dot_v1_dot_signal__
 from polychat.message.v1 import receipt_service_pb2 as polychat_dot_message_dot_v1_dot_receipt__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#polychat/edge/v1/client_frame.proto\x12\x10polychat.edge.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a(polychat/chat/v1/messaging_service.proto\x1a\x1dpolychat/edge/v1/signal.proto\x1a)polychat/message/v1/receipt_service.proto\"\xda\x03\n\x0b\x43lientFrame\x12\n\n\x02id\x18\x01 \x01(\r\x12(\n\x05hello\x18\x02 \x01(\x0b\x32\x17.polychat.edge.v1.HelloH\x00\x12\x34\n\x04send\x18\x03 \x01(\x0b\x32$.polychat.chat.v1.SendMessageRequestH\x00\x12&\n\x04\x63\x61ll\x18\x04 \x01(\x0b\x32\x16.polychat.edge.v1.CallH\x00\x12=\n\x07receipt\x18\x05 \x01(\x0b\x32*.polychat.message.v1.AdvanceReceiptRequestH\x00\x12\x30\n\x06typing\x18\x06 \x01(\x0b\x32\x1e.polychat.edge.v1.TypingSignalH\x00\x12\x39\n\x0ewatch_presence\x18\x07 \x01(\x0b\x32\x1f.polychat.edge.v1.WatchPresenceH\x00\x12,\n\x07refresh\x18\x08 \x01(\x0b\x32\x19.polychat.edge.v1.RefreshH\x00\x12&\n\x04ping\x18\t \x01(\x0b\x32\x16.polychat.edge.v1.PingH\x00\x12&\n\x04pong\x18\n \x01(\x0b\x32\x16.polychat.edge.v1.PongH\x00\x42\r\n\x04\x62ody\x12\x05\xbaH\x02\x08\x01\"}\n\x05Hello\x12#\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05 \x01(\x80@\x12\x17\n\x06\x63lient\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x36\n\x05rooms\x18\x03 \x03(\x0b\x32\x1c.polychat.edge.v1.RoomCursorB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"Y\n\nRoomCursor\x12\x18\n\x07room_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x19\n\x08sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x16\n\x05\x65poch\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\\\n\x04\x43\x61ll\x12\x1a\n\x06method\x18\x01 \x01(\tB\n\xbaH\x07r\x05 \x01(\xc8\x01\x12\'\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07message\x18\x03 \x01(\x0c\"2\n\rWatchPresence\x12!\n\x08user_ids\x18\x01 \x03(\x03\x42\x0f\xbaH\x0c\x92\x01\t\x10\xe8\x07\"\x04\"\x02 \x00\".\n\x07Refresh\x12#\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05 \x01(\x80@b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#polychat/edge/v1/client_frame.proto\x12\x10polychat.edge.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a(polychat/chat/v1/messaging_service.proto\x1a\x1dpolychat/edge/v1/signal.proto\x1a)polychat/message/v1/receipt_service.proto\"\xda\x03\n\x0b\x43lientFrame\x12\n\n\x02id\x18\x01 \x01(\r\x12(\n\x05hello\x18\x02 \x01(\x0b\x32\x17.polychat.edge.v1.HelloH\x00\x12\x34\n\x04send\x18\x03 \x01(\x0b\x32$.polychat.chat.v1.SendMessageRequestH\x00\x12&\n\x04\x63\x61ll\x18\x04 \x01(\x0b\x32\x16.polychat.edge.v1.CallH\x00\x12=\n\x07receipt\x18\x05 \x01(\x0b\x32*.polychat.message.v1.AdvanceReceiptRequestH\x00\x12\x30\n\x06typing\x18\x06 \x01(\x0b\x32\x1e.polychat.edge.v1.TypingSignalH\x00\x12\x39\n\x0ewatch_presence\x18\x07 \x01(\x0b\x32\x1f.polychat.edge.v1.WatchPresenceH\x00\x12,\n\x07refresh\x18\x08 \x01(\x0b\x32\x19.polychat.edge.v1.RefreshH\x00\x12&\n\x04ping\x18\t \x01(\x0b\x32\x16.polychat.edge.v1.PingH\x00\x12&\n\x04pong\x18\n \x01(\x0b\x32\x16.polychat.edge.v1.PongH\x00\x42\r\n\x04\x62ody\x12\x05\xbaH\x02\x08\x01\"\x99\x01\n\x05Hello\x12#\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05 \x01(\x80@\x12\x17\n\x06\x63lient\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x64\x12\x36\n\x05rooms\x18\x03 \x03(\x0b\x32\x1c.polychat.edge.v1.RoomCursorB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\x12\x1a\n\tlog_epoch\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"A\n\nRoomCursor\x12\x18\n\x07room_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00\x12\x19\n\x08sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\\\n\x04\x43\x61ll\x12\x1a\n\x06method\x18\x01 \x01(\tB\n\xbaH\x07r\x05 \x01(\xc8\x01\x12\'\n\x06params\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x0f\n\x07message\x18\x03 \x01(\x0c\"2\n\rWatchPresence\x12!\n\x08user_ids\x18\x01 \x03(\x03\x42\x0f\xbaH\x0c\x92\x01\t\x10\xe8\x07\"\x04\"\x02 \x00\".\n\x07Refresh\x12#\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\r\x80\x01\x01\xbaH\x07r\x05 \x01(\x80@b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,12 +44,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HELLO'].fields_by_name['client']._serialized_options = b'\272H\004r\002\030d'
   _globals['_HELLO'].fields_by_name['rooms']._loaded_options = None
   _globals['_HELLO'].fields_by_name['rooms']._serialized_options = b'\272H\006\222\001\003\020\350\007'
+  _globals['_HELLO'].fields_by_name['log_epoch']._loaded_options = None
+  _globals['_HELLO'].fields_by_name['log_epoch']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_ROOMCURSOR'].fields_by_name['room_id']._loaded_options = None
   _globals['_ROOMCURSOR'].fields_by_name['room_id']._serialized_options = b'\272H\004\"\002 \000'
   _globals['_ROOMCURSOR'].fields_by_name['sequence']._loaded_options = None
   _globals['_ROOMCURSOR'].fields_by_name['sequence']._serialized_options = b'\272H\004\"\002(\000'
-  _globals['_ROOMCURSOR'].fields_by_name['epoch']._loaded_options = None
-  _globals['_ROOMCURSOR'].fields_by_name['epoch']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_CALL'].fields_by_name['method']._loaded_options = None
   _globals['_CALL'].fields_by_name['method']._serialized_options = b'\272H\007r\005 \001(\310\001'
   _globals['_WATCHPRESENCE'].fields_by_name['user_ids']._loaded_options = None
@@ -58,14 +58,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFRESH'].fields_by_name['access_token']._serialized_options = b'\200\001\001\272H\007r\005 \001(\200@'
   _globals['_CLIENTFRAME']._serialized_start=233
   _globals['_CLIENTFRAME']._serialized_end=707
-  _globals['_HELLO']._serialized_start=709
-  _globals['_HELLO']._serialized_end=834
-  _globals['_ROOMCURSOR']._serialized_start=836
-  _globals['_ROOMCURSOR']._serialized_end=925
-  _globals['_CALL']._serialized_start=927
-  _globals['_CALL']._serialized_end=1019
-  _globals['_WATCHPRESENCE']._serialized_start=1021
-  _globals['_WATCHPRESENCE']._serialized_end=1071
-  _globals['_REFRESH']._serialized_start=1073
-  _globals['_REFRESH']._serialized_end=1119
+  _globals['_HELLO']._serialized_start=710
+  _globals['_HELLO']._serialized_end=863
+  _globals['_ROOMCURSOR']._serialized_start=865
+  _globals['_ROOMCURSOR']._serialized_end=930
+  _globals['_CALL']._serialized_start=932
+  _globals['_CALL']._serialized_end=1024
+  _globals['_WATCHPRESENCE']._serialized_start=1026
+  _globals['_WATCHPRESENCE']._serialized_end=1076
+  _globals['_REFRESH']._serialized_start=1078
+  _globals['_REFRESH']._serialized_end=1124
 # @@protoc_insertion_point(module_scope)

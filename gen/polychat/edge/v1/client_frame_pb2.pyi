@@ -109,10 +109,16 @@ class Hello(_message.Message):
     ACCESS_TOKEN_FIELD_NUMBER: _builtins.int
     CLIENT_FIELD_NUMBER: _builtins.int
     ROOMS_FIELD_NUMBER: _builtins.int
+    LOG_EPOCH_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     """Of the user whose connection this becomes."""
     client: _builtins.str
     """Name and version of the client program, for the logs; at most 100 characters."""
+    log_epoch: _builtins.int
+    """`logEpoch` of the last welcome, which all the cursors are of; 0, or absent, for clients that keep none. It tells cursors of the
+    log as it is now from those of a log that the restore of a backup has undone. Who never says it is told, at every
+    connect after a restore, to reset each room of theirs that has grown past it.
+    """
     @_builtins.property
     def rooms(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoomCursor]:
         """Where to go on in the rooms the client has a copy of; at most 1,000. A room that is not named begins at its head."""
@@ -123,10 +129,11 @@ class Hello(_message.Message):
         access_token: _builtins.str = ...,
         client: _builtins.str = ...,
         rooms: _abc.Iterable[Global___RoomCursor] | None = ...,
+        log_epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "client", b"client", "rooms", b"rooms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "client", b"client", "log_epoch", b"log_epoch", "rooms", b"rooms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -140,26 +147,19 @@ class RoomCursor(_message.Message):
 
     ROOM_ID_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
-    EPOCH_FIELD_NUMBER: _builtins.int
     room_id: _builtins.int
     """The room. One that the user is not in is passed over."""
     sequence: _builtins.int
     """It has everything up to and including this sequence; 0 for nothing."""
-    epoch: _builtins.int
-    """`logEpoch` of the welcome of the connection that moved this cursor last; 0, or absent, when it had none. After a restore of
-    a backup it tells a cursor of the log as it is now from one of the log that was undone. A client that never says it
-    is told to reset, at each connect, every room that has grown past the restore.
-    """
     def __init__(
         self,
         *,
         room_id: _builtins.int = ...,
         sequence: _builtins.int = ...,
-        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "room_id", b"room_id", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["room_id", b"room_id", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

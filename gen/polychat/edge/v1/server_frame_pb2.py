@@ -32,7 +32,7 @@ from polychat.event.v1 import room_event_pb2 as polychat_dot_event_dot_v1_dot_ro
 from polychat.message.v1 import receipt_pb2 as polychat_dot_message_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#polychat/edge/v1/server_frame.proto\x12\x10polychat.edge.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(polychat/chat/v1/messaging_service.proto\x1a\x1fpolychat/chat/v1/presence.proto\x1a\x1dpolychat/edge/v1/signal.proto\x1a\"polychat/event/v1/room_event.proto\x1a!polychat/message/v1/receipt.proto\"\xe0\x05\n\x0bServerFrame\x12\n\n\x02id\x18\x01 \x01(\r\x12,\n\x07welcome\x18\x02 \x01(\x0b\x32\x19.polychat.edge.v1.WelcomeH\x00\x12\x35\n\x04sent\x18\x03 \x01(\x0b\x32%.polychat.chat.v1.SendMessageResponseH\x00\x12-\n\x05\x65vent\x18\x04 \x01(\x0b\x32\x1c.polychat.event.v1.RoomEventH\x00\x12)\n\x06result\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\"\n\x02ok\x18\x06 \x01(\x0b\x32\x14.polychat.edge.v1.OkH\x00\x12(\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x17.polychat.edge.v1.ErrorH\x00\x12$\n\x03gap\x18\x08 \x01(\x0b\x32\x15.polychat.edge.v1.GapH\x00\x12&\n\x04skip\x18\t \x01(\x0b\x32\x16.polychat.edge.v1.SkipH\x00\x12\x30\n\x06typing\x18\n \x01(\x0b\x32\x1e.polychat.edge.v1.TypingSignalH\x00\x12/\n\x07receipt\x18\x0b \x01(\x0b\x32\x1c.polychat.message.v1.ReceiptH\x00\x12.\n\x08presence\x18\x0c \x01(\x0b\x32\x1a.polychat.chat.v1.PresenceH\x00\x12&\n\x04ping\x18\r \x01(\x0b\x32\x16.polychat.edge.v1.PingH\x00\x12&\n\x04pong\x18\x0e \x01(\x0b\x32\x16.polychat.edge.v1.PongH\x00\x12*\n\x06goaway\x18\x0f \x01(\x0b\x32\x18.polychat.edge.v1.GoawayH\x00\x12\x39\n\x0etoken_expiring\x18\x10 \x01(\x0b\x32\x1f.polychat.edge.v1.TokenExpiringH\x00\x12\x18\n\x0eresult_message\x18\x11 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"\x92\x02\n\x07Welcome\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\theartbeat\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x06limits\x18\x05 \x01(\x0b\x32\x18.polychat.edge.v1.Limits\x12*\n\x05rooms\x18\x06 \x03(\x0b\x32\x1b.polychat.edge.v1.RoomState\x12\x17\n\x0frooms_truncated\x18\x07 \x01(\x08\x12\x11\n\tlog_epoch\x18\x08 \x01(\x03\"D\n\x06Limits\x12\x13\n\x0b\x66rame_bytes\x18\x01 \x01(\r\x12\x12\n\ntext_bytes\x18\x02 \x01(\r\x12\x11\n\tin_flight\x18\x03 \x01(\r\"\xd6\x01\n\tRoomState\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x1a\n\rhead_sequence\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x1a\n\rread_sequence\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x19\n\x0cunread_count\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12\x1c\n\x0fjoined_sequence\x18\x05 \x01(\x03H\x03\x88\x01\x01\x42\x10\n\x0e_head_sequenceB\x10\n\x0e_read_sequenceB\x0f\n\r_unread_countB\x12\n\x10_joined_sequence\"\x04\n\x02Ok\"\xb7\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\tretryable\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12.\n\x0bretry_after\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x08metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\x0c\n\n_retryable\"S\n\x03Gap\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x15\n\rfrom_sequence\x18\x02 \x01(\x03\x12\x15\n\rhead_sequence\x18\x03 \x01(\x03\x12\r\n\x05reset\x18\x04 \x01(\x08\"C\n\x04Skip\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x15\n\rfrom_sequence\x18\x02 \x01(\x03\x12\x13\n\x0bto_sequence\x18\x03 \x01(\x03\"L\n\x06Goaway\x12\x32\n\x0freconnect_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x02 \x01(\t\">\n\rTokenExpiring\x12-\n\nexpires_in\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#polychat/edge/v1/server_frame.proto\x12\x10polychat.edge.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a(polychat/chat/v1/messaging_service.proto\x1a\x1fpolychat/chat/v1/presence.proto\x1a\x1dpolychat/edge/v1/signal.proto\x1a\"polychat/event/v1/room_event.proto\x1a!polychat/message/v1/receipt.proto\"\xe0\x05\n\x0bServerFrame\x12\n\n\x02id\x18\x01 \x01(\r\x12,\n\x07welcome\x18\x02 \x01(\x0b\x32\x19.polychat.edge.v1.WelcomeH\x00\x12\x35\n\x04sent\x18\x03 \x01(\x0b\x32%.polychat.chat.v1.SendMessageResponseH\x00\x12-\n\x05\x65vent\x18\x04 \x01(\x0b\x32\x1c.polychat.event.v1.RoomEventH\x00\x12)\n\x06result\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructH\x00\x12\"\n\x02ok\x18\x06 \x01(\x0b\x32\x14.polychat.edge.v1.OkH\x00\x12(\n\x05\x65rror\x18\x07 \x01(\x0b\x32\x17.polychat.edge.v1.ErrorH\x00\x12$\n\x03gap\x18\x08 \x01(\x0b\x32\x15.polychat.edge.v1.GapH\x00\x12&\n\x04skip\x18\t \x01(\x0b\x32\x16.polychat.edge.v1.SkipH\x00\x12\x30\n\x06typing\x18\n \x01(\x0b\x32\x1e.polychat.edge.v1.TypingSignalH\x00\x12/\n\x07receipt\x18\x0b \x01(\x0b\x32\x1c.polychat.message.v1.ReceiptH\x00\x12.\n\x08presence\x18\x0c \x01(\x0b\x32\x1a.polychat.chat.v1.PresenceH\x00\x12&\n\x04ping\x18\r \x01(\x0b\x32\x16.polychat.edge.v1.PingH\x00\x12&\n\x04pong\x18\x0e \x01(\x0b\x32\x16.polychat.edge.v1.PongH\x00\x12*\n\x06goaway\x18\x0f \x01(\x0b\x32\x18.polychat.edge.v1.GoawayH\x00\x12\x39\n\x0etoken_expiring\x18\x10 \x01(\x0b\x32\x1f.polychat.edge.v1.TokenExpiringH\x00\x12\x18\n\x0eresult_message\x18\x11 \x01(\x0cH\x00\x42\x06\n\x04\x62ody\"\xaa\x02\n\x07Welcome\x12\x15\n\rconnection_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x03\x12/\n\x0bserver_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\theartbeat\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x06limits\x18\x05 \x01(\x0b\x32\x18.polychat.edge.v1.Limits\x12*\n\x05rooms\x18\x06 \x03(\x0b\x32\x1b.polychat.edge.v1.RoomState\x12\x17\n\x0frooms_truncated\x18\x07 \x01(\x08\x12\x11\n\tlog_epoch\x18\x08 \x01(\x03\x12\x16\n\x0ereset_room_ids\x18\t \x03(\x03\"D\n\x06Limits\x12\x13\n\x0b\x66rame_bytes\x18\x01 \x01(\r\x12\x12\n\ntext_bytes\x18\x02 \x01(\r\x12\x11\n\tin_flight\x18\x03 \x01(\r\"\xd6\x01\n\tRoomState\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x1a\n\rhead_sequence\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x1a\n\rread_sequence\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x19\n\x0cunread_count\x18\x04 \x01(\x05H\x02\x88\x01\x01\x12\x1c\n\x0fjoined_sequence\x18\x05 \x01(\x03H\x03\x88\x01\x01\x42\x10\n\x0e_head_sequenceB\x10\n\x0e_read_sequenceB\x0f\n\r_unread_countB\x12\n\x10_joined_sequence\"\x04\n\x02Ok\"\xb7\x01\n\x05\x45rror\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\tretryable\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12.\n\x0bretry_after\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x08metadata\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\x0c\n\n_retryable\"S\n\x03Gap\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x15\n\rfrom_sequence\x18\x02 \x01(\x03\x12\x15\n\rhead_sequence\x18\x03 \x01(\x03\x12\r\n\x05reset\x18\x04 \x01(\x08\"C\n\x04Skip\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x15\n\rfrom_sequence\x18\x02 \x01(\x03\x12\x13\n\x0bto_sequence\x18\x03 \x01(\x03\"L\n\x06Goaway\x12\x32\n\x0freconnect_after\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x02 \x01(\t\">\n\rTokenExpiring\x12-\n\nexpires_in\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Durationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,21 +42,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SERVERFRAME']._serialized_start=330
   _globals['_SERVERFRAME']._serialized_end=1066
   _globals['_WELCOME']._serialized_start=1069
-  _globals['_WELCOME']._serialized_end=1343
-  _globals['_LIMITS']._serialized_start=1345
-  _globals['_LIMITS']._serialized_end=1413
-  _globals['_ROOMSTATE']._serialized_start=1416
-  _globals['_ROOMSTATE']._serialized_end=1630
-  _globals['_OK']._serialized_start=1632
-  _globals['_OK']._serialized_end=1636
-  _globals['_ERROR']._serialized_start=1639
-  _globals['_ERROR']._serialized_end=1822
-  _globals['_GAP']._serialized_start=1824
-  _globals['_GAP']._serialized_end=1907
-  _globals['_SKIP']._serialized_start=1909
-  _globals['_SKIP']._serialized_end=1976
-  _globals['_GOAWAY']._serialized_start=1978
-  _globals['_GOAWAY']._serialized_end=2054
-  _globals['_TOKENEXPIRING']._serialized_start=2056
-  _globals['_TOKENEXPIRING']._serialized_end=2118
+  _globals['_WELCOME']._serialized_end=1367
+  _globals['_LIMITS']._serialized_start=1369
+  _globals['_LIMITS']._serialized_end=1437
+  _globals['_ROOMSTATE']._serialized_start=1440
+  _globals['_ROOMSTATE']._serialized_end=1654
+  _globals['_OK']._serialized_start=1656
+  _globals['_OK']._serialized_end=1660
+  _globals['_ERROR']._serialized_start=1663
+  _globals['_ERROR']._serialized_end=1846
+  _globals['_GAP']._serialized_start=1848
+  _globals['_GAP']._serialized_end=1931
+  _globals['_SKIP']._serialized_start=1933
+  _globals['_SKIP']._serialized_end=2000
+  _globals['_GOAWAY']._serialized_start=2002
+  _globals['_GOAWAY']._serialized_end=2078
+  _globals['_TOKENEXPIRING']._serialized_start=2080
+  _globals['_TOKENEXPIRING']._serialized_end=2142
 # @@protoc_insertion_point(module_scope)

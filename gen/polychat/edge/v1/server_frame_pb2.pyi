@@ -158,6 +158,7 @@ class Welcome(_message.Message):
     ROOMS_FIELD_NUMBER: _builtins.int
     ROOMS_TRUNCATED_FIELD_NUMBER: _builtins.int
     LOG_EPOCH_FIELD_NUMBER: _builtins.int
+    RESET_ROOM_IDS_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.str
     """For support: it is in the logs."""
     user_id: _builtins.int
@@ -165,7 +166,9 @@ class Welcome(_message.Message):
     rooms_truncated: _builtins.bool
     """There are more rooms; ListRooms has the rest."""
     log_epoch: _builtins.int
-    """Changes when a backup is restored: keep it with every cursor that this connection moves and say it in RoomCursor.epoch."""
+    """Another one after the restore of a backup: keep it with the cursors, and say it in the next hello. When it has changed, forget
+    what is kept of rooms that the hello did not name.
+    """
     @_builtins.property
     def server_time(self) -> _timestamp_pb2.Timestamp:
         """The edge's clock."""
@@ -182,6 +185,12 @@ class Welcome(_message.Message):
     def rooms(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoomState]:
         """Every room of the user, the most recently active first, at most 1,000."""
 
+    @_builtins.property
+    def reset_room_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Rooms of the hello of which a restore has undone a part that the client has: its cursor there is 0 from now on. A `gap`
+        with `reset` follows for each.
+        """
+
     def __init__(
         self,
         *,
@@ -193,10 +202,11 @@ class Welcome(_message.Message):
         rooms: _abc.Iterable[Global___RoomState] | None = ...,
         rooms_truncated: _builtins.bool = ...,
         log_epoch: _builtins.int = ...,
+        reset_room_ids: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["heartbeat", b"heartbeat", "limits", b"limits", "server_time", b"server_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "heartbeat", b"heartbeat", "limits", b"limits", "log_epoch", b"log_epoch", "rooms", b"rooms", "rooms_truncated", b"rooms_truncated", "server_time", b"server_time", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "heartbeat", b"heartbeat", "limits", b"limits", "log_epoch", b"log_epoch", "reset_room_ids", b"reset_room_ids", "rooms", b"rooms", "rooms_truncated", b"rooms_truncated", "server_time", b"server_time", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

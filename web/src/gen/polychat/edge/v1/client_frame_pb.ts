@@ -17,7 +17,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file polychat/edge/v1/client_frame.proto.
  */
 export const file_polychat_edge_v1_client_frame: GenFile = /*@__PURE__*/
-  fileDesc("CiNwb2x5Y2hhdC9lZGdlL3YxL2NsaWVudF9mcmFtZS5wcm90bxIQcG9seWNoYXQuZWRnZS52MSLTAwoLQ2xpZW50RnJhbWUSCgoCaWQYASABKA0SKAoFaGVsbG8YAiABKAsyFy5wb2x5Y2hhdC5lZGdlLnYxLkhlbGxvSAASNAoEc2VuZBgDIAEoCzIkLnBvbHljaGF0LmNoYXQudjEuU2VuZE1lc3NhZ2VSZXF1ZXN0SAASJgoEY2FsbBgEIAEoCzIWLnBvbHljaGF0LmVkZ2UudjEuQ2FsbEgAEj0KB3JlY2VpcHQYBSABKAsyKi5wb2x5Y2hhdC5tZXNzYWdlLnYxLkFkdmFuY2VSZWNlaXB0UmVxdWVzdEgAEjAKBnR5cGluZxgGIAEoCzIeLnBvbHljaGF0LmVkZ2UudjEuVHlwaW5nU2lnbmFsSAASOQoOd2F0Y2hfcHJlc2VuY2UYByABKAsyHy5wb2x5Y2hhdC5lZGdlLnYxLldhdGNoUHJlc2VuY2VIABIsCgdyZWZyZXNoGAggASgLMhkucG9seWNoYXQuZWRnZS52MS5SZWZyZXNoSAASJgoEcGluZxgJIAEoCzIWLnBvbHljaGF0LmVkZ2UudjEuUGluZ0gAEiYKBHBvbmcYCiABKAsyFi5wb2x5Y2hhdC5lZGdlLnYxLlBvbmdIAEIGCgRib2R5Il8KBUhlbGxvEhkKDGFjY2Vzc190b2tlbhgBIAEoCUIDgAEBEg4KBmNsaWVudBgCIAEoCRIrCgVyb29tcxgDIAMoCzIcLnBvbHljaGF0LmVkZ2UudjEuUm9vbUN1cnNvciI+CgpSb29tQ3Vyc29yEg8KB3Jvb21faWQYASABKAMSEAoIc2VxdWVuY2UYAiABKAMSDQoFZXBvY2gYAyABKAMiUAoEQ2FsbBIOCgZtZXRob2QYASABKAkSJwoGcGFyYW1zGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdtZXNzYWdlGAMgASgMIiEKDVdhdGNoUHJlc2VuY2USEAoIdXNlcl9pZHMYASADKAMiJAoHUmVmcmVzaBIZCgxhY2Nlc3NfdG9rZW4YASABKAlCA4ABAWIGcHJvdG8z", [file_google_protobuf_struct, file_polychat_chat_v1_messaging_service, file_polychat_edge_v1_signal, file_polychat_message_v1_receipt_service]);
+  fileDesc("CiNwb2x5Y2hhdC9lZGdlL3YxL2NsaWVudF9mcmFtZS5wcm90bxIQcG9seWNoYXQuZWRnZS52MSLTAwoLQ2xpZW50RnJhbWUSCgoCaWQYASABKA0SKAoFaGVsbG8YAiABKAsyFy5wb2x5Y2hhdC5lZGdlLnYxLkhlbGxvSAASNAoEc2VuZBgDIAEoCzIkLnBvbHljaGF0LmNoYXQudjEuU2VuZE1lc3NhZ2VSZXF1ZXN0SAASJgoEY2FsbBgEIAEoCzIWLnBvbHljaGF0LmVkZ2UudjEuQ2FsbEgAEj0KB3JlY2VpcHQYBSABKAsyKi5wb2x5Y2hhdC5tZXNzYWdlLnYxLkFkdmFuY2VSZWNlaXB0UmVxdWVzdEgAEjAKBnR5cGluZxgGIAEoCzIeLnBvbHljaGF0LmVkZ2UudjEuVHlwaW5nU2lnbmFsSAASOQoOd2F0Y2hfcHJlc2VuY2UYByABKAsyHy5wb2x5Y2hhdC5lZGdlLnYxLldhdGNoUHJlc2VuY2VIABIsCgdyZWZyZXNoGAggASgLMhkucG9seWNoYXQuZWRnZS52MS5SZWZyZXNoSAASJgoEcGluZxgJIAEoCzIWLnBvbHljaGF0LmVkZ2UudjEuUGluZ0gAEiYKBHBvbmcYCiABKAsyFi5wb2x5Y2hhdC5lZGdlLnYxLlBvbmdIAEIGCgRib2R5InIKBUhlbGxvEhkKDGFjY2Vzc190b2tlbhgBIAEoCUIDgAEBEg4KBmNsaWVudBgCIAEoCRIrCgVyb29tcxgDIAMoCzIcLnBvbHljaGF0LmVkZ2UudjEuUm9vbUN1cnNvchIRCglsb2dfZXBvY2gYBCABKAMiLwoKUm9vbUN1cnNvchIPCgdyb29tX2lkGAEgASgDEhAKCHNlcXVlbmNlGAIgASgDIlAKBENhbGwSDgoGbWV0aG9kGAEgASgJEicKBnBhcmFtcxgCIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSDwoHbWVzc2FnZRgDIAEoDCIhCg1XYXRjaFByZXNlbmNlEhAKCHVzZXJfaWRzGAEgAygDIiQKB1JlZnJlc2gSGQoMYWNjZXNzX3Rva2VuGAEgASgJQgOAAQFiBnByb3RvMw", [file_google_protobuf_struct, file_polychat_chat_v1_messaging_service, file_polychat_edge_v1_signal, file_polychat_message_v1_receipt_service]);
 
 /**
  * One frame from a client to the edge.
@@ -145,6 +145,15 @@ export type Hello = Message<"polychat.edge.v1.Hello"> & {
    * @generated from field: repeated polychat.edge.v1.RoomCursor rooms = 3;
    */
   rooms: RoomCursor[];
+
+  /**
+   * `logEpoch` of the last welcome, which all the cursors are of; 0, or absent, for clients that keep none. It tells cursors of the
+   * log as it is now from those of a log that the restore of a backup has undone. Who never says it is told, at every
+   * connect after a restore, to reset each room of theirs that has grown past it.
+   *
+   * @generated from field: int64 log_epoch = 4;
+   */
+  logEpoch: bigint;
 };
 
 /**
@@ -173,15 +182,6 @@ export type RoomCursor = Message<"polychat.edge.v1.RoomCursor"> & {
    * @generated from field: int64 sequence = 2;
    */
   sequence: bigint;
-
-  /**
-   * `logEpoch` of the welcome of the connection that moved this cursor last; 0, or absent, when it had none. After a restore of
-   * a backup it tells a cursor of the log as it is now from one of the log that was undone. A client that never says it
-   * is told to reset, at each connect, every room that has grown past the restore.
-   *
-   * @generated from field: int64 epoch = 3;
-   */
-  epoch: bigint;
 };
 
 /**
