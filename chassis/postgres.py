@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from chassis.closed import closed_is_lost
 from chassis.errors import BackendUnavailable
 from chassis.keepalive import keep_alive
 
@@ -85,7 +86,8 @@ async def open_pool(
 def store_errors() -> Iterator[None]:
     """Turns the driver's 'not now' errors into BackendUnavailable; constraints and bugs pass through."""
     try:
-        yield
+        with closed_is_lost():
+            yield
     except UNAVAILABLE as error:
         if isinstance(error, ValueError):
             raise  # an address or argument that makes no sense, which no repeat mends

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from chassis import logs
+from chassis.closed import closed_is_lost
 from chassis.errors import BackendUnavailable
 from chassis.keepalive import KEEPALIVE
 
@@ -48,10 +49,22 @@ def chat_channel(instance: str) -> str:
     return f"polychat:chat:{instance}"
 
 
+class _Connection(redis.asyncio.Connection):
+    """The library ends a connection that cannot be written to; here it says so with its own error, too."""
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        try:
+            with closed_is_lost():
+                await super().send_packed_command(command, check_health)
+        except ConnectionResetError as error:
+            raise redis.exceptions.ConnectionError(str(error)) from error
+
+
 def open_redis(url: str) -> redis.asyncio.Redis:
     """A client whose every wait is bounded: 1 s to connect, 0.5 s a command, no retries inside."""
     return redis.asyncio.Redis.from_url(
         url,
+        connection_class=_Connection,
         socket_connect_timeout=1.0,
         socket_timeout=PUBLISH_SECONDS,
         socket_keepalive=True,
@@ -140,6 +153,7 @@ class Subscriber:
     async def _listen(self) -> None:
         client = redis.asyncio.Redis.from_url(
             self._url,
+            connection_class=_Connection,
             socket_connect_timeout=1.0,
             socket_timeout=None,
             socket_keepalive=True,

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 from polychat.internal.log.v1.record_pb2 import LogRecord
 
 from chassis import failpoints, logs
+from chassis.closed import closed_is_lost
 from chassis.errors import InvalidField, Overloaded
 from chassis.kafka import key_of, partition_of
 from services.chat.ports import Clock, LogEntry, OutboxEntry
@@ -135,7 +136,8 @@ class KafkaRoomLog:
         pause = RETRY_SECONDS[0]
         while True:
             try:
-                producer = await self._source.open()
+                with closed_is_lost():
+                    producer = await self._source.open()
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("producer_not_connected", error=repr(error))
                 await self._sleep(pause)
@@ -143,7 +145,8 @@ class KafkaRoomLog:
                 continue
             try:
                 self.connected = True
-                await self._produce(producer)
+                with closed_is_lost():
+                    await self._produce(producer)
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("producer_replaced", error=repr(error), waiting=self._records)
             finally:

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, OffsetAndMetadata, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from chassis import failpoints, logs
+from chassis.closed import closed_is_lost
 from chassis.kafka import PARTITIONS
 from services.message.consumer import LogConsumer
 from services.message.fetched import LogEnds, fault
@@ -60,8 +61,9 @@ class BrokerWatch:
             if consumer is None:
                 continue
             try:
-                async with asyncio.timeout(SILENCE_SECONDS):
-                    await self._look(consumer)
+                with closed_is_lost():
+                    async with asyncio.timeout(SILENCE_SECONDS):
+                        await self._look(consumer)
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("broker_watch_failed", error=type(error).__name__, detail=str(error))
             else:

@@ -19,6 +19,7 @@ from aiokafka.errors import (
 )
 
 from chassis import failpoints, logs
+from chassis.closed import closed_is_lost
 from chassis.errors import BackendUnavailable
 from services.message.config import MessageSettings
 from services.message.domain import Batch, Plan
@@ -73,7 +74,8 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Consumes until `stop`; a broker that is away or a broken consumer only means a new one."""
         while not self._stopping.is_set():
             try:
-                await self._session()
+                with closed_is_lost():
+                    await self._session()
                 self._measures.consumer_restarts.inc(self._renewing)
             except (KafkaError, OSError, TimeoutError) as error:
                 self._measures.consumer_restarts.inc()
@@ -213,9 +215,8 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             for partition, why in others.items():
                 await self._doubt(partition, why)
         except (BackendUnavailable, KafkaError, TimeoutError) as error:
-            log.warning(
-                "partitions_wait", partitions=sorted(others), error=str(error) or type(error).__name__
-            )
+            why = str(error) or type(error).__name__
+            log.warning("partitions_wait", partitions=sorted(others), error=why)
             self._set_aside(others, claim=True)
         if others:
             self._report()

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from chassis import logs
+from chassis.closed import closed_is_lost
 from services.message.config import MessageSettings
 from services.message.domain import Unreadable
 from services.message.measures import Measures
@@ -41,7 +42,8 @@ class DeadLetterTopic:
         while True:
             letter = await self._waiting.get()
             try:
-                await self._produce_from(letter)
+                with closed_is_lost():
+                    await self._produce_from(letter)
             except (KafkaError, OSError, TimeoutError) as error:
                 log.warning("dead_letter_producer_lost", error=type(error).__name__)
                 await asyncio.sleep(RESTART_SECONDS)
