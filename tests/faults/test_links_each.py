@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 
+import httpx
 import pytest
 import pytest_asyncio
 
+from tests.support.eventually import eventually
 from tests.support.matrix import Matrix
+from tests.support.peer import signed_in
 from tests.support.swarm import Swarm, running_swarm
 from tests.support.toxiproxy import Toxiproxy
 from tests.support.toxiproxy_stack import LinkedStack, linked_stack
+from tests.support.transports import open_json
 
 CLIENTS, ROOMS = 10, 4
 FAULT_SECONDS = 8.0
 """Longer than a send may take (5 s) and than the deadlines of every call in between."""
+VANISHING = 8
+LET_GO_SECONDS = 45.0
+SILENT = re.compile(r'^\w*closes_total\{.*code="4003".*\} (\S+)$', re.MULTILINE)
 LATENCY_MILLIS, JITTER_MILLIS = 200, 50
 BANDWIDTH_KB = 64
 
@@ -106,7 +116,38 @@ async def test_a_bad_link_loses_nothing_and_heals(
         await FAULTS[fault](stack.toxiproxy, link)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(180)
+async def test_clients_that_vanish_are_let_go(stack: LinkedStack, swarm: Swarm, matrix: Matrix) -> None:
+    """No end of the connection, no answer to a ping: closed with 4003, and everyone else goes on."""
+    user = await swarm.api.register("vanishing")
+    url = f"ws://127.0.0.1:{stack.ports['vanishing']}/ws"
+    before = await _closed_as_silent(stack)
+    async with AsyncExitStack() as connected, matrix.fault("clients vanish", swarm):
+        for _ in range(VANISHING):
+            await connected.enter_async_context(signed_in(await open_json(url), user.access_token))
+
+        async def all_let_go() -> bool:
+            return await _closed_as_silent(stack) == before + VANISHING
+
+        began = time.monotonic()
+        async with stack.toxiproxy.toxic("vanishing", "timeout", timeout=0):
+            await eventually(all_let_go, seconds=LET_GO_SECONDS, what="the end of silent connections")
+            await swarm.everyone_sent(began, LET_GO_SECONDS)
+
+
 @pytest.mark.timeout(300)
 async def test_after_all_bad_links_nothing_is_lost(swarm: Swarm, matrix: Matrix) -> None:
     """One log, and everyone saw it."""
     await matrix.judge(swarm)
+
+
+async def _closed_as_silent(stack: LinkedStack) -> int:
+    """How many connections the edges have closed because nothing was heard of them."""
+    total = 0
+    async with httpx.AsyncClient(trust_env=False) as http:
+        for name, port in stack.state()["urls"]["metricsPorts"].items():
+            if name.startswith("edge-"):
+                text = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+                total += sum(int(float(count)) for count in SILENT.findall(text))
+    return total

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import ctypes
-import errno
-import os
 import socket
 import struct
 import subprocess
@@ -17,13 +13,12 @@ from pathlib import Path
 import httpx
 
 from tests.support.go_built import go_built
+from tests.support.sockets import peer_port, sockets_of
 
 PACKAGE = "github.com/Shopify/toxiproxy/v2/cmd/server"
 VERSION = "v2.12.0"
 START_SECONDS = 10.0
 CALL_SECONDS = 10.0
-PIDFD_GETFD = 438
-"""The same number on every architecture of Linux; Python has no name for it yet."""
 STREAMS = ("upstream", "downstream")
 
 
@@ -64,7 +59,7 @@ class Toxiproxy:
         """Every connection ends with a TCP reset at both ends, at once; gives how many sockets that were."""
         way = await self._call("GET", f"/proxies/{link}")
         ports = _port(way["listen"]), _port(way["upstream"])
-        sockets = sum(_end_by_reset(end, *ports) for end in _sockets_of(self._pid))
+        sockets = sum(_end_by_reset(end, *ports) for end in sockets_of(self._pid))
         async with self.cut(link):
             return sockets
 
@@ -99,33 +94,10 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-def _sockets_of(pid: int) -> Iterator[socket.socket]:
-    """Every socket of a process of ours, shared with it. Raises PermissionError where that is forbidden."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    process = os.pidfd_open(pid)
-    try:
-        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
-                if not str(descriptor.readlink()).startswith("socket:"):
-                    continue
-            taken = libc.syscall(PIDFD_GETFD, process, int(descriptor.name), 0)
-            if taken < 0 and ctypes.get_errno() == errno.EBADF:
-                continue  # closed meanwhile
-            if taken < 0:
-                raise PermissionError(ctypes.get_errno(), "a descriptor of toxiproxy cannot be taken")
-            with socket.socket(fileno=taken) as shared:
-                yield shared
-    finally:
-        os.close(process)
-
-
 def _end_by_reset(end: socket.socket, listen: int, upstream: int) -> bool:
     """Arms a connection of a link so that closing it sends RST (SO_LINGER with 0 seconds, see socket(7))."""
-    try:
-        ours, theirs = end.getsockname()[1], end.getpeername()[1]
-    except OSError:
-        return False  # it listens
-    if ours != listen and theirs != upstream:
+    theirs = peer_port(end)
+    if theirs is None or (listen != end.getsockname()[1] and theirs != upstream):
         return False
     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return True

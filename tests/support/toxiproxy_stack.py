@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,15 +28,16 @@ GRPC, HTTP, PROXIES, LISTENERS, PORTS_OF_A_STACK = 110, 120, 130, 170, 180
 
 @dataclass(frozen=True)
 class LinkedStack(Stack):
-    """Clients reach the edges through the link `client` at `outside`."""
+    """Clients reach the edges through the link `client`; `vanishing` is another way to them."""
 
-    outside: int
+    ports: Mapping[str, int]
+    """By link, where toxiproxy listens."""
     toxiproxy: Toxiproxy
 
     @property
     def http_url(self) -> str:
         """Through toxiproxy."""
-        return f"http://127.0.0.1:{self.outside}"
+        return f"http://127.0.0.1:{self.ports['client']}"
 
 
 @dataclass
@@ -68,6 +69,7 @@ def links_of(base: int) -> _Ways:
         ways.file[service] = own
     ways.file["edge"] = {"consul": consul}
     ways.add("client", ports.http)
+    ways.add("vanishing", ports.http)
     return ways
 
 
@@ -86,7 +88,8 @@ def linked_stack(folder: Path) -> Iterator[LinkedStack]:
         environment.delenv(ATTACH, raising=False)
         environment.setenv("POLYCHAT_LINKS", str(file))
         with running_stack(*options) as running:
-            yield LinkedStack(running.data, ways.links["client"][0], toxiproxy)
+            listens = {link: listen for link, (listen, _) in ways.links.items()}
+            yield LinkedStack(running.data, listens, toxiproxy)
 
 
 def _free_base() -> int:
