@@ -25,6 +25,7 @@ from chassis.tokens import TokenVerifier, jwks_from_auth
 from discovery import Discovery, WorkerLease, open_discovery, snowflake_ids
 from services.chat.api import Apis, grpc_services
 from services.chat.config import ChatLiveSettings, ChatSettings
+from services.chat.confirming import Confirmer
 from services.chat.draining import drain
 from services.chat.events import MessageEncoder
 from services.chat.hints import Hints
@@ -116,7 +117,9 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     pending = Pending(_clock, first=time.time_ns())
     members = MemberCache(store.memberships, _clock)
     log = _room_log(settings, measures)
-    relay = OutboxRelay(PostgresOutbox(pool), log.append_all, on_depth=measures.outbox.set)
+    outbox = PostgresOutbox(pool)
+    relay = OutboxRelay(outbox, log.append_all, on_depth=measures.outbox.set)
+    confirmer = Confirmer(outbox, store, messages, on_lost=measures.lost.inc)
     new_id = snowflake_ids(backings.lease)
     sending = Sending(
         members=members,
@@ -161,7 +164,16 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
         instance=settings.instance,
     )
     sweeper = Sweeper(pending, messages)
-    loops = (log.run, relay.run, members.run, sweeper.run, repair.run, subscriber.run, typing.run)
+    loops = (
+        log.run,
+        relay.run,
+        confirmer.run,
+        members.run,
+        sweeper.run,
+        repair.run,
+        subscriber.run,
+        typing.run,
+    )
     return Chat(apis, hub, pending, log, verifier, subscriber, loops)
 
 

@@ -78,6 +78,14 @@ def membership_entry(event: Event, request_key: bytes) -> LogEntry:
     return LogEntry(room_id, 0, request_key, body_hash(encoded), encoded)
 
 
+def subject_of(event: bytes) -> int:
+    """Whose membership an outbox event changes."""
+    decoded = room_event_pb2.RoomEvent.FromString(event)
+    if decoded.HasField("member_left"):
+        return decoded.member_left.user_id
+    return decoded.member_joined.membership.user_id
+
+
 class MessageEncoder:
     """Turns drafts into log entries (ports.Encoder)."""
 

@@ -23,6 +23,7 @@ class Measures:
         self.behind = metrics.counter("hub_rooms_behind", "rooms that a lost hint had left behind")
         self.compares = metrics.counter("hub_compares", "rounds in which heads were compared after a loss")
         self.replaced = metrics.counter("producers_replaced", "Kafka producers that were given up")
+        self.lost = metrics.counter("outbox_rows_lost", "events that a broker lost and that went again")
         self.outbox = metrics.gauge("outbox_rows", "events that wait for their way into the log")
 
     def watch(self, hub: Hub, pending: Pending, subscriber: Subscriber) -> None:

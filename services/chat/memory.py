@@ -1,16 +1,25 @@
-"""Rooms, memberships and the outbox in dicts (ports.RoomStore, ports.Outbox), for tests."""
+"""Rooms, memberships and the outbox in dicts (ports.RoomStore, ports.Outbox, ports.KeptOutbox), for tests."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from services.chat.domain import Change, Crowd, Membership, NewRoom, Role, Room, RoomKind, State
-from services.chat.events import membership_entry
-from services.chat.ports import Changed, Clock, Decide, Origin, OutboxEntry, Produce, RoomMember
+from services.chat.events import membership_entry, subject_of
+from services.chat.ports import (
+    Changed,
+    Clock,
+    Decide,
+    Origin,
+    OutboxEntry,
+    Produce,
+    ProducedEntry,
+    RoomMember,
+)
 
 
 @dataclass(slots=True)
@@ -29,6 +38,9 @@ class MemoryRoomStore:
         self._pairs: dict[tuple[int, int], int] = {}
         self._requests: dict[tuple[int, bytes], tuple[int, bytes]] = {}
         self._rows: dict[int, _Row] = {}
+        """Wait to be produced."""
+        self._produced: dict[int, _Row] = {}
+        """Were produced and are not confirmed yet."""
         self._draining: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._join_numbers = itertools.count(1)
         self._outbox_ids = itertools.count(1)
@@ -104,8 +116,29 @@ class MemoryRoomStore:
             if ids:
                 await produce([self._rows[i].entry for i in ids])
             for outbox_id in ids:
-                del self._rows[outbox_id]
+                row = self._rows.pop(outbox_id)
+                self._produced[outbox_id] = _Row(row.entry, self._clock())
             return len(ids)
+
+    async def produced(self, seconds: float, limit: int) -> list[ProducedEntry]:
+        """See ports.KeptOutbox."""
+        now = self._clock()
+        return [
+            ProducedEntry(row.entry, subject_of(row.entry.entry.event), now - row.since)
+            for _, row in sorted(self._produced.items())
+            if now - row.since >= seconds
+        ][:limit]
+
+    async def confirm(self, outbox_ids: Collection[int]) -> None:
+        """See ports.KeptOutbox."""
+        for outbox_id in outbox_ids:
+            self._produced.pop(outbox_id, None)
+
+    async def produce_again(self, room_ids: Sequence[int]) -> int:
+        """See ports.KeptOutbox."""
+        ids = [i for i, row in self._produced.items() if row.entry.entry.room_id in room_ids]
+        self._rows.update((i, self._produced.pop(i)) for i in ids)
+        return len(ids)
 
     async def stale_rooms(self, seconds: float, limit: int) -> list[int]:
         """See ports.Outbox."""

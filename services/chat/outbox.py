@@ -1,7 +1,8 @@
 """The relay: moves outbox rows into the room log, without a leader (ports.Relay).
 
 The instance that wrote a change drains its room at once; a sweep drains rooms whose writer is slow or
-gone. Row locks make relays of one room take turns, so its order is the order of the outbox ids.
+gone. Row locks make relays of one room take turns, so its order is the order of the outbox ids. What was
+moved is kept, and looked after by confirming.py.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -79,6 +79,17 @@ class OutboxEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ProducedEntry:
+    """A row of the outbox that Kafka has acknowledged."""
+
+    row: OutboxEntry
+    user_id: int
+    """Whose membership it changes."""
+    seconds: float
+    """Since it was acknowledged."""
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Who writes outbox rows: the instance that waits for the outcome, and where its numbers come from."""
 
@@ -137,17 +148,30 @@ class Outbox(Protocol):
     """The outbox rows as the relay sees them. Every method may raise BackendUnavailable."""
 
     async def move(self, room_id: int, limit: int, produce: Produce) -> int:
-        """Locks the oldest rows of the room, awaits `produce`, then deletes them; gives their number.
+        """Locks the oldest waiting rows of the room, awaits `produce`, then marks them; gives their number.
 
-        When `produce` raises, or the process dies, the rows stay and are produced again: a repeated
+        When `produce` raises, or the process dies, the rows wait on and are produced again: a repeated
         record is one event (I2). Two relays of one room take turns, so the order is kept.
         """
 
     async def stale_rooms(self, seconds: float, limit: int) -> list[int]:
-        """Rooms with rows older than this, that somebody else should have moved."""
+        """Rooms with waiting rows older than this, that somebody else should have moved."""
 
     async def depth(self) -> int:
-        """How many rows wait."""
+        """How many rows wait to be produced."""
+
+
+class KeptOutbox(Protocol):
+    """The rows that were produced and are kept until the log shows it. May raise BackendUnavailable."""
+
+    async def produced(self, seconds: float, limit: int) -> list[ProducedEntry]:
+        """Rows that were produced at least so long ago and not confirmed since, the oldest first."""
+
+    async def confirm(self, outbox_ids: Collection[int]) -> None:
+        """Removes rows whose work is done."""
+
+    async def produce_again(self, room_ids: Sequence[int]) -> int:
+        """Makes every row of these rooms wait again, in the old order; gives their number."""
 
 
 class Encoder(Protocol):

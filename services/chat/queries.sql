@@ -80,19 +80,39 @@ RETURNING id
 -- The oldest rows of a room; a relay that drains the same room at the same time waits here.
 SELECT id, room_id, request_id, body_hash, event, reply_to, correlation
 FROM outbox
-WHERE room_id = $1
+WHERE room_id = $1 AND produce_time IS NULL
 ORDER BY id
 LIMIT $2
 FOR UPDATE
 
--- name: delete_outbox
+-- name: mark_outbox
 -- Rows that the log has acknowledged.
+UPDATE outbox SET produce_time = clock_timestamp() WHERE id = ANY ($1::bigint[])
+
+-- name: produced_outbox
+-- Rows that should show in the log of the message service by now.
+SELECT id, room_id, request_id, body_hash, event, reply_to, correlation,
+       extract(epoch FROM clock_timestamp() - produce_time)::float8 AS seconds
+FROM outbox
+WHERE produce_time <= clock_timestamp() - make_interval(secs => $1)
+ORDER BY id
+LIMIT $2
+
+-- name: delete_outbox
+-- Rows whose work is done.
 DELETE FROM outbox WHERE id = ANY ($1::bigint[])
+
+-- name: unmark_outbox
+-- Rooms whose rows were lost with the log; all of them, so that they keep their order.
+UPDATE outbox SET produce_time = NULL WHERE room_id = ANY ($1::bigint[]) AND produce_time IS NOT NULL
+RETURNING id
 
 -- name: stale_outbox
 -- Rooms whose writer did not drain them: it is slow, or gone.
-SELECT DISTINCT room_id FROM outbox WHERE create_time < clock_timestamp() - make_interval(secs => $1) LIMIT $2
+SELECT DISTINCT room_id FROM outbox
+WHERE produce_time IS NULL AND create_time < clock_timestamp() - make_interval(secs => $1)
+LIMIT $2
 
 -- name: count_outbox
 -- How many events wait.
-SELECT count(*) FROM outbox
+SELECT count(*) FROM outbox WHERE produce_time IS NULL

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import asyncpg
 
 from chassis.postgres import Connection, Pool, acquire, transaction
 from chassis.sql import load_queries
 from services.chat.domain import Change, Crowd, Membership, NewRoom, Role, Room, RoomKind, State
-from services.chat.events import membership_entry
-from services.chat.ports import Changed, Decide, LogEntry, Origin, OutboxEntry, Produce, RoomMember
+from services.chat.events import membership_entry, subject_of
+from services.chat.ports import (
+    Changed,
+    Decide,
+    LogEntry,
+    Origin,
+    OutboxEntry,
+    Produce,
+    ProducedEntry,
+    RoomMember,
+)
 
 _sql = load_queries(__package__)
 
@@ -89,7 +98,7 @@ class PostgresRoomStore:
 
 
 class PostgresOutbox:
-    """The outbox rows as the relay sees them (ports.Outbox)."""
+    """The outbox rows as relay and confirmer see them (ports.Outbox, ports.KeptOutbox)."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -100,8 +109,24 @@ class PostgresOutbox:
             rows = await tx.fetch(_sql.lock_outbox, room_id, limit)
             if rows:
                 await produce([_outbox_entry(row) for row in rows])
-                await tx.execute(_sql.delete_outbox, [row["id"] for row in rows])
+                await tx.execute(_sql.mark_outbox, [row["id"] for row in rows])
             return len(rows)
+
+    async def produced(self, seconds: float, limit: int) -> list[ProducedEntry]:
+        """See ports.KeptOutbox."""
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(_sql.produced_outbox, seconds, limit)
+        return [ProducedEntry(_outbox_entry(r), subject_of(r["event"]), r["seconds"]) for r in rows]
+
+    async def confirm(self, outbox_ids: Collection[int]) -> None:
+        """See ports.KeptOutbox."""
+        async with acquire(self._pool) as connection:
+            await connection.execute(_sql.delete_outbox, list(outbox_ids))
+
+    async def produce_again(self, room_ids: Sequence[int]) -> int:
+        """See ports.KeptOutbox."""
+        async with acquire(self._pool) as connection:
+            return len(await connection.fetch(_sql.unmark_outbox, list(room_ids)))
 
     async def stale_rooms(self, seconds: float, limit: int) -> list[int]:
         """See ports.Outbox."""

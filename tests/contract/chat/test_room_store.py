@@ -20,7 +20,7 @@ from services.chat import domain
 from services.chat.domain import Change, Crowd, NewRoom, Role, Room, RoomKind, State
 from services.chat.memory import MemoryRoomStore
 from services.chat.outbox import OutboxRelay
-from services.chat.ports import Decide, Origin, Outbox, OutboxEntry, RoomStore
+from services.chat.ports import Decide, KeptOutbox, Origin, Outbox, OutboxEntry, RoomStore
 from services.chat.store import PostgresOutbox, PostgresRoomStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -33,6 +33,7 @@ class Stores:
 
     store: RoomStore
     outbox: Outbox
+    kept: KeptOutbox
     clock: Callable[[], float]
 
     def __post_init__(self) -> None:
@@ -56,12 +57,13 @@ class Stores:
 async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     if request.param == "memory":
         memory = MemoryRoomStore(time.monotonic)
-        yield Stores(memory, memory, time.monotonic)
+        yield Stores(memory, memory, memory, time.monotonic)
         return
     dsn = request.getfixturevalue("postgres_dsn")("chat")
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(open_pool(dsn, size=8, application_name="test"))
-        yield Stores(PostgresRoomStore(pool), PostgresOutbox(pool), time.monotonic)
+        outbox = PostgresOutbox(pool)
+        yield Stores(PostgresRoomStore(pool), outbox, outbox, time.monotonic)
 
 
 def entering(room_id: int, user_id: int) -> Decide:
@@ -270,6 +272,38 @@ async def test_the_sweep_moves_what_a_dead_writer_left(stores: Stores) -> None:
     assert room_id not in await stores.outbox.stale_rooms(60.0, 1000)
     assert room_id in await stores.outbox.stale_rooms(-1.0, 1000)
     await OutboxRelay(stores.outbox, topic).drain(room_id)
+    assert room_id not in await stores.outbox.stale_rooms(-1.0, 1000)
+
+
+async def test_produced_rows_are_kept_until_they_are_confirmed(stores: Stores) -> None:
+    """With whom they are about; they neither wait nor are produced again by themselves."""
+    topic = Topic()
+    relay = OutboxRelay(stores.outbox, topic)
+    room_id = await stores.made()
+    await stores.store.change(room_id, [7], entering(room_id, 7), stores.origin)
+    assert [row for row in await stores.kept.produced(0.0, 10_000) if row.row.entry.room_id == room_id] == []
+    await relay.drain(room_id)
+    await relay.drain(room_id)
+    assert await stores.kept.produced(60.0, 10_000) == []
+    kept = [row for row in await stores.kept.produced(0.0, 10_000) if row.row.entry.room_id == room_id]
+    assert [row.user_id for row in kept] == [ANN, 7]
+    assert [row.row for row in kept] == [row for row in topic.rows if row.entry.room_id == room_id]
+    await stores.kept.confirm([kept[0].row.outbox_id])
+    kept = [row for row in await stores.kept.produced(0.0, 10_000) if row.row.entry.room_id == room_id]
+    assert [row.user_id for row in kept] == [7]
+
+
+async def test_rows_that_were_lost_go_again_before_those_that_wait(stores: Stores) -> None:
+    """In the order of the commits, as they were."""
+    topic = Topic()
+    relay = OutboxRelay(stores.outbox, topic)
+    room_id = await stores.made()
+    await relay.drain(room_id)
+    await stores.store.change(room_id, [7], entering(room_id, 7), stores.origin)
+    assert await stores.kept.produce_again([room_id]) == 1
+    await relay.drain(room_id)
+    first, again, second = topic.of(room_id)
+    assert first == again < second
     assert room_id not in await stores.outbox.stale_rooms(-1.0, 1000)
 
 
