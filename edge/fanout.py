@@ -179,6 +179,10 @@ class Fanout:
             if len(self._left_at) > MAX_LEFT:
                 del self._left_at[next(iter(self._left_at))]
 
+    def forget_left(self) -> None:
+        """Remembers no heads of rooms without a user here: the log was set back, and may be below them."""
+        self._left_at.clear()
+
     # ---- peers ------------------------------------------------------------------------------
 
     def expect(self, user_id: int) -> None:

@@ -9,9 +9,11 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from polychat.chat.v1.messaging_service_pb2 import SendMessageResponse
+from polychat.edge.v1.client_frame_pb2 import Hello
 from polychat.edge.v1.server_frame_pb2 import ServerFrame
 
 from chassis.errors import Failure

@@ -45,6 +45,8 @@ class Rooms:
         self._resumer = resumer
         self._outbox = outbox
         self._clock = clock
+        self._epoch: int | None = None
+        """Of the log that everything here is of; None until chat has said it."""
         self.expect = fanout.expect
         self.recall = fanout.recall
         self.leave = lagging.leave
@@ -62,6 +64,18 @@ class Rooms:
         self._fanout.finish()
         for signal in response.signals:
             self._signal(signal)
+
+    def follow(self, opened: ConnectionOpened, close: Callable[[Peer], None]) -> None:
+        """Goes over to the log that chat has now. When that was set back (a restored database), all that is
+        known here of rooms is void: it goes with the connections, which come back with their cursors."""
+        epoch = current(opened.log_epochs)
+        if opened.HasField("failure") or epoch == self._epoch:
+            return
+        if self._epoch is not None:
+            for peer in [peer for user in self._fanout.users.values() for peer in user.peers]:
+                close(peer)
+            self._fanout.forget_left()
+        self._epoch = epoch
 
     # ---- opening --------------------------------------------------------------------------------
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from polychat.edge.v1.client_frame_pb2 import Hello
 from polychat.internal.link.v1 import link_service_pb2 as link_pb
 
 from chassis import logs
@@ -23,7 +21,7 @@ from edge.failures import failure_from, failure_of
 from edge.lifetimes import Lifetimes
 from edge.link import Link
 from edge.metrics import EdgeMetrics
-from edge.peer import Peer
+from edge.peer import Opening, Peer
 from edge.protocol import shapes
 from edge.protocol.client_frames import Incoming, Refused, decode_binary, decode_json
 from edge.protocol.codes import CloseCode, close_code_for
@@ -39,15 +37,6 @@ MAX_RATE_STRIKES = 100
 """Frames over the rate before the connection is closed with 4103."""
 
 log = logs.get("edge")
-
-
-@dataclass(slots=True)
-class Opening:
-    """A hello that waits for chat's answer."""
-
-    peer: Peer
-    request_id: int
-    hello: Hello
 
 
 class Sessions:
@@ -250,6 +239,7 @@ class Sessions:
         self._rooms.flush()
 
     def _opened(self, opened: link_pb.ConnectionOpened) -> None:
+        self._rooms.follow(opened, lambda peer: self.close(peer, CloseCode.SHUTTING_DOWN))
         opening = self._opening.pop(opened.connection_id, None)
         if opening is None:
             peer = self.peers.get(opened.connection_id)

@@ -85,7 +85,12 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
             user_id = user_of(opening.access_token)
             attached.users[opening.connection_id] = user_id
             rooms = self.world.log.rooms_of(user_id)
-            response.opened.add(connection_id=opening.connection_id, user_id=user_id, rooms=rooms)
+            response.opened.add(
+                connection_id=opening.connection_id,
+                user_id=user_id,
+                rooms=rooms,
+                log_epochs=sorted(self.world.log.epochs),
+            )
         for refreshing in request.refresh:
             response.refreshed.add(
                 connection_id=refreshing.connection_id, user_id=user_of(refreshing.access_token)

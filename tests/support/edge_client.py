@@ -188,11 +188,19 @@ async def raw_client(here: Here, **options: Any) -> AsyncIterator[Client]:
 
 @asynccontextmanager
 async def client(
-    here: Here, user_id: int, rooms: dict[int, int] | None = None, *, access_token: str = "", **options: Any
+    here: Here,
+    user_id: int,
+    rooms: dict[int, int] | None = None,
+    *,
+    log_epoch: int = 0,
+    access_token: str = "",
+    **options: Any,
 ) -> AsyncIterator[Client]:
-    """A socket that was welcomed; `rooms` are its cursors."""
+    """A socket that was welcomed; `rooms` are its cursors, of the log's epoch `log_epoch`."""
     async with raw_client(here, **options) as connected:
         cursors = [{"roomId": str(room), "sequence": str(at)} for room, at in (rooms or {}).items()]
-        hello = {"accessToken": access_token or token(user_id), "client": "test", "rooms": cursors}
+        hello: dict[str, Any] = {"accessToken": access_token or token(user_id), "client": "test", "rooms": cursors}
+        if log_epoch:
+            hello["logEpoch"] = str(log_epoch)
         connected.welcome = (await connected.ask(hello=hello))["welcome"]
         yield connected

@@ -61,6 +61,8 @@ class RoomLogStore:
         self.intervals: dict[tuple[int, int], list[list[int]]] = defaultdict(list)
         self.requests: dict[tuple[int, int, str], int] = {}
         self.read: dict[tuple[int, int], int] = {}
+        self.epochs: dict[int, dict[int, int]] = {}
+        """By epoch of a restore: the heads that rooms had in the backup."""
 
     def head(self, room_id: int) -> int:
         """The room's last sequence."""
@@ -86,6 +88,12 @@ class RoomLogStore:
             self.intervals[room_id, user_id][-1][1] = event.sequence
         return record
 
+    def restore(self, epoch: int, kept: int) -> None:
+        """A backup with the first events of every room, as many as `kept`, is all that is left."""
+        for records in self.rooms.values():
+            del records[kept:]
+        self.epochs[epoch] = {room_id: len(records) for room_id, records in self.rooms.items()}
+
     def joined(self, room_id: int, user_id: int) -> int:
         """First sequence of the present membership; 0: none."""
         intervals = self.intervals.get((room_id, user_id), [])
@@ -107,6 +115,11 @@ class RoomLogStore:
                 read_sequence=self.read.get((room_id, user_id), 0),
                 unread_count=1,
                 joined_sequence=self.joined(room_id, user_id),
+                epochs=[
+                    reading.RoomEpoch(epoch=epoch, head_sequence=heads[room_id])
+                    for epoch, heads in self.epochs.items()
+                    if room_id in heads
+                ],
             )
             for room_id in list(self.rooms)
             if self.joined(room_id, user_id)
