@@ -193,3 +193,12 @@ class Peer(ABC):
 
 
 _FRAME = (text_frame, binary_frame, lambda payload: payload)
+
+
+@dataclass(slots=True)
+class Opening:
+    """A hello that waits for chat's answer."""
+
+    peer: Peer
+    request_id: int
+    hello: Hello

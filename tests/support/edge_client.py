@@ -199,7 +199,11 @@ async def client(
     """A socket that was welcomed; `rooms` are its cursors, of the log's epoch `log_epoch`."""
     async with raw_client(here, **options) as connected:
         cursors = [{"roomId": str(room), "sequence": str(at)} for room, at in (rooms or {}).items()]
-        hello: dict[str, Any] = {"accessToken": access_token or token(user_id), "client": "test", "rooms": cursors}
+        hello: dict[str, Any] = {
+            "accessToken": access_token or token(user_id),
+            "client": "test",
+            "rooms": cursors,
+        }
         if log_epoch:
             hello["logEpoch"] = str(log_epoch)
         connected.welcome = (await connected.ask(hello=hello))["welcome"]
