@@ -12,7 +12,7 @@ _SIGN = "the handler is closed"
 def closed_is_lost() -> Iterator[None]:
     """Raises ConnectionResetError where uvloop says RuntimeError.
 
-    Between the moment in which uvloop closes a socket and the one in which it tells the driver, a write
+    Between the moment in which uvloop closes a socket and the one in which a driver notices, a write
     raises a bare RuntimeError (uvloop's UVHandle._ensure_alive); drivers wait for OSError and let it pass.
     """
     try:
