@@ -34,7 +34,7 @@ from services.message.fetched import (
 )
 from services.message.flow import Flow
 from services.message.hints import Hints
-from services.message.kafka_log import first_after, log_client, log_ends
+from services.message.kafka_log import close, first_after, log_client, log_ends
 from services.message.measures import Measures
 from services.message.ownership import Ownership, Waiting
 from services.message.ports import DeadLetters
@@ -106,8 +106,9 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 await self._step(consumer)
         finally:
             self._flow.consumer = None
+            hand_over = self._stopping.is_set() and self.ownership.shared
             self._release()
-            await consumer.stop()
+            await close(consumer, hand_over=hand_over)
 
     async def _step(self, consumer: AIOKafkaConsumer) -> None:
         async with self._turn:
@@ -272,8 +273,6 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 )
                 self._dead_letters.offer(plan.dead)
         await self._hints.committed(plans)
-
-    # Small steps -------------------------------------------------------------------------------
 
     def _fence(self, partitions: Iterable[int]) -> None:
         partitions = list(partitions)

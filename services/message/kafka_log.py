@@ -40,6 +40,14 @@ def log_client(settings: MessageSettings) -> AIOKafkaConsumer:
     )
 
 
+async def close(consumer: AIOKafkaConsumer, *, hand_over: bool) -> None:
+    """Ends a client. `hand_over`: the group gives its partitions to the others now, and not only when they
+    are still not worked on after the session timeout, which is how a static member ends."""
+    if hand_over:
+        consumer._coordinator._group_instance_id = None  # noqa: SLF001 — static members are not let leave
+    await consumer.stop()
+
+
 async def log_ends(consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[int]) -> dict[int, LogEnds]:
     """Which offsets partitions hold. Raises KafkaError, TimeoutError."""
     topic_partitions = [TopicPartition(topic, partition) for partition in partitions]

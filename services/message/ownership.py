@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from chassis.kafka import PARTITIONS
+
 FIRST_DELAY_SECONDS = 0.25
 LONGEST_DELAY_SECONDS = 5.0
 RECLAIM_SECONDS = 3.0
@@ -65,6 +67,11 @@ class Ownership:
     def assigned(self) -> frozenset[int]:
         """All that the group gave to us."""
         return frozenset(self._working | self._waiting.keys())
+
+    @property
+    def shared(self) -> bool:
+        """Others work on partitions too, and could take ours."""
+        return 0 < len(self.assigned) < PARTITIONS
 
     def assign(self, partitions: Iterable[int], now: float) -> None:
         """The group gives partitions: each must be claimed first."""

@@ -19,6 +19,7 @@ from tests.support.room_log import joined, sent
 
 ROOMS = range(1, 31)
 """Enough rooms for most partitions."""
+SLOW_SESSION_SECONDS = 30.0
 
 
 @pytest.fixture
@@ -116,6 +117,17 @@ async def test_rebalances_under_load_lose_and_repeat_nothing(log: Log) -> None:
         " FROM message"
     )
     assert {row["step"] for row in rows} == {None, len(ROOMS)}
+
+
+async def test_who_ends_hands_its_partitions_over_at_once(log: Log) -> None:
+    """The others do not wait until the group misses its heartbeats."""
+    log.settings.consumer_session_seconds = SLOW_SESSION_SECONDS
+    async with log.instance("message-a") as stays:
+        await stays.until_working()
+        async with log.instance("message-b") as leaves:
+            await stays.until_working(PARTITIONS // 2, SLOW_SESSION_SECONDS)
+            await leaves.until_working(PARTITIONS // 2)
+        await stays.until_working(PARTITIONS, SLOW_SESSION_SECONDS / 2)
 
 
 async def test_a_kill_between_commit_and_telling_loses_and_repeats_nothing(log: Log) -> None:
