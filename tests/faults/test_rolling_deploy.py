@@ -1,0 +1,117 @@
+"""Deploys under load (STOP): instances leave one after the other, also with another version beside them."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.support.history import Kind
+from tests.support.matrix import Matrix
+from tests.support.siblings import Sibling, siblings
+from tests.support.stack import Stack
+from tests.support.swarm import Swarm
+from tests.support.versions import earlier_version
+from tests.support.visitors import Visits, visitors
+
+VISITORS = 30
+ROUNDS = 5
+RECONNECT_P99_SECONDS = 2.0
+"""What a deploy may cost a client, on a machine that is not busy with anything else."""
+LOADED = 3
+"""The tests' own machine is: two cores for the stack, the load, and processes that start."""
+WAVE_SECONDS = 1.0
+WAVE_SHARE = 0.6
+"""An edge spreads its goodbyes over 7 s: no second has more than this of them."""
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def second(own_stack: Stack) -> AsyncIterator[dict[str, Sibling]]:
+    """A second instance of chat and message."""
+    async with siblings(own_stack, {"chat-2": "chat", "message-2": "message"}) as made:
+        yield {one.name: one for one in made}
+
+
+async def _end(stack: Stack, part: str) -> None:
+    """Asks a part to end; returns when the supervisor has it ready again."""
+    pid = stack.pid(part)
+    stack.kill(part, signal.SIGTERM)
+    await stack.back(part, pid)
+
+
+async def _roll(stack: Stack, swarm: Swarm, second: dict[str, Sibling]) -> None:
+    """Each instance of chat and message in turn, the next one when all is normal with the last one back."""
+    for name, sibling in second.items():
+        await sibling.end()
+        await sibling.start()
+        await swarm.normal(time.monotonic(), 30)
+        await _end(stack, name.removesuffix("-2"))
+        await swarm.normal(time.monotonic(), 30)
+
+
+async def test_two_instances_of_chat_and_message_leave_in_turn(
+    own_stack: Stack, swarm: Swarm, matrix: Matrix, second: dict[str, Sibling]
+) -> None:
+    """The other one takes over."""
+    async with matrix.fault("rolling restart of chat and message", swarm):
+        await _roll(own_stack, swarm, second)
+
+
+@pytest.mark.long
+async def test_five_rolling_restarts_of_everything(
+    own_stack: Stack, swarm: Swarm, matrix: Matrix, second: dict[str, Sibling]
+) -> None:
+    """Every process in turn, five times: clients are back soon, and never all in the same second."""
+    async with visitors(own_stack, VISITORS) as visits:
+        for _ in range(ROUNDS):
+            async with matrix.fault("rolling restart of everything", swarm):
+                for part in ("auth", "user"):
+                    await _end(own_stack, part)
+                await _roll(own_stack, swarm, second)
+                for edge in ("edge-1", "edge-2"):
+                    await _edge_leaves(own_stack, edge, visits)
+                    await swarm.normal(time.monotonic(), 30)
+    p99 = visits.percentile(0.99)
+    print(f"{len(visits.ways_back)} reconnects, p50 {visits.percentile(0.5):.2f} s, p99 {p99:.2f} s")
+    assert p99 < RECONNECT_P99_SECONDS * LOADED
+
+
+async def _edge_leaves(stack: Stack, edge: str, visits: Visits) -> None:
+    asked = time.monotonic()
+    await _end(stack, edge)
+    lost = sum(one >= asked for one, _ in visits.ways_back)
+    assert visits.most_at_once(asked, WAVE_SECONDS) <= max(3, WAVE_SHARE * lost)
+
+
+@pytest.mark.long
+async def test_an_earlier_version_beside_this_one(
+    own_stack: Stack, swarm: Swarm, matrix: Matrix, tmp_path: Path
+) -> None:
+    """Old edges on new services, new edges on old services, both in one consumer group; and back again."""
+    commit = earlier_version(tmp_path)
+    old = {"edge-8": "edge-1", "chat-8": "chat", "message-8": "message", "auth-8": "auth", "user-8": "user"}
+    async with visitors(own_stack, VISITORS) as visits, siblings(own_stack, old, tmp_path) as made:
+        for part in ("chat", "message", "auth", "user"):
+            async with matrix.fault(f"new {part} leaves, old {part} takes over", swarm):
+                await _end(own_stack, part)
+        for edge in ("edge-1", "edge-2"):
+            async with matrix.fault(f"new {edge} leaves, old edge beside it", swarm):
+                await _end(own_stack, edge)
+        for one in made:
+            async with matrix.fault(f"old {one.name.removesuffix('-8')} leaves, new one takes over", swarm):
+                await one.end()
+        unknown = swarm.journal.count(0, float("inf"))[Kind.UNKNOWN]
+        print(f"beside {commit[:7]}: {len(visits.ways_back)} reconnects, p99 {visits.percentile(0.99):.2f} s")
+        print(f"{unknown} times unknown at first")
+        assert visits.percentile(0.99) < RECONNECT_P99_SECONDS * LOADED
+
+
+async def test_nothing_is_lost_by_it(swarm: Swarm, matrix: Matrix) -> None:
+    """No failed send, as after everything else."""
+    await matrix.judge(swarm)
