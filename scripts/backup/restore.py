@@ -14,7 +14,7 @@ import psycopg
 
 from scripts.backup.archive import opened_backup
 from scripts.backup.database import counts, load
-from scripts.backup.history import Begun, begin_anew
+from scripts.backup.history import begin_anew
 from scripts.backup.log_ends import log_ends
 from scripts.backup.manifest import Manifest
 from scripts.backup.settings import NAME as SETTINGS
@@ -94,10 +94,8 @@ async def _fill(folder: Path, manifest: Manifest, layout: Layout, say: Say) -> N
 async def _migrate_and_begin(layout: Layout, say: Say) -> None:
     await run_migrations(layout.secrets)
     bootstrap = str(json.loads(layout.state_file.read_text())["urls"]["kafkaBootstrap"])
-    begun: Begun = await begin_anew(_admin_dsn(layout), await log_ends(bootstrap))
-    say(f"the log has epoch {begun.epoch} from now on: clients that saw more are told to load rooms again")
-    if begun.events:
-        say(f"{begun.events} comings and goings that were on their way into the log are told to it again")
+    epoch = await begin_anew(_admin_dsn(layout), await log_ends(bootstrap))
+    say(f"the log has epoch {epoch} from now on: clients that saw more are told to load rooms again")
 
 
 def _admin_dsn(layout: Layout) -> str:
