@@ -35,19 +35,19 @@ def earlier_version(folder: Path) -> str:
     return commit
 
 
-def _left_main() -> str:
+def _left_main() -> str | None:
     base = _git("merge-base", "HEAD", MAIN)
-    return "" if base == _git("rev-parse", "HEAD") else base
+    return None if base == _git("rev-parse", "HEAD") else base
 
 
 def _folders(commit: str) -> list[str]:
     """What its processes are made of."""
     wanted = ("chassis", "discovery", "edge", "gen", "services")
-    listed = _git("ls-tree", "--name-only", commit).split()
+    listed = (_git("ls-tree", "--name-only", commit) or "").split()
     return [name for name in wanted if name in listed]
 
 
-def _git(*words: str) -> str:
-    """What the command prints; nothing when it fails."""
+def _git(*words: str) -> str | None:
+    """What the command prints; None when it fails."""
     done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    return done.stdout.strip() if done.returncode == 0 else None
