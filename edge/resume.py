@@ -151,19 +151,8 @@ class Resumer:
             del self._behind[peer]
 
     async def _step(self, peer: Peer, batch: list[Room], limit: int) -> bool:
-        ranges = []
-        for room in batch:
-            replay = room.waiting.get(peer)
-            ranges.append(
-                pb.LogRange(
-                    room_id=room.room_id,
-                    after_sequence=replay.cursor if replay else room.log.head,
-                    limit=limit,
-                    user_id=peer.connection.user_id,
-                )
-            )
         try:
-            stretches = await self._reader.read(ranges)
+            stretches = await self._reader.read([_range(peer, room, limit) for room in batch])
         except BackendUnavailable as error:
             log.warning("replay_waits", rooms=len(batch), why=error.message)
             return False
@@ -185,6 +174,8 @@ class Resumer:
             if entry.to_sequence > replay.cursor:
                 self._send_entry(peer, room, replay, entry)
                 moved = True
+            if peer.connection.user_id in entry.event.left_user_ids:
+                break  # whoever reads in nobody's name gets what follows as well
         replay = room.waiting.get(peer)
         if replay is None or self._arrived(peer, room, replay):
             self._behind[peer].pop(room.room_id, None)
@@ -231,6 +222,17 @@ class Resumer:
     def _gap(self, peer: Peer, room: Room, first: int, head: int, *, reset: bool) -> None:
         gap = Gap(room_id=room.room_id, from_sequence=first, head_sequence=head, reset=reset)
         peer.send(ServerFrame(gap=gap))
+
+
+def _range(peer: Peer, room: Room, limit: int) -> pb.LogRange:
+    """What the peer misses of a room. In nobody's name, so that equal reads are one, when its user has been
+    a member since the cursor: up to the event of their leaving they may see all of it."""
+    replay, user = room.waiting.get(peer), peer.user
+    cursor = replay.cursor if replay is not None else room.log.head
+    joined = user.rooms.get(room.room_id) if user is not None else None
+    sees_all = joined is not None and joined <= cursor + 1
+    user_id = 0 if sees_all else peer.connection.user_id
+    return pb.LogRange(room_id=room.room_id, after_sequence=cursor, limit=limit, user_id=user_id)
 
 
 def _full(peer: Peer) -> bool:
