@@ -117,9 +117,8 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     pending = Pending(_clock, first=time.time_ns())
     members = MemberCache(store.memberships, _clock)
     log = _room_log(settings, measures)
-    outbox = PostgresOutbox(pool)
-    relay = OutboxRelay(outbox, log.append_all, on_depth=measures.outbox.set)
-    confirmer = Confirmer(outbox, store, messages, on_lost=measures.lost.inc)
+    relay = OutboxRelay(PostgresOutbox(pool), log.append_all, on_depth=measures.outbox.set)
+    confirmer = Confirmer(PostgresOutbox(pool), store, messages, on_lost=measures.lost.inc)
     new_id = snowflake_ids(backings.lease)
     sending = Sending(
         members=members,
@@ -164,17 +163,8 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
         instance=settings.instance,
     )
     sweeper = Sweeper(pending, messages)
-    loops = (
-        log.run,
-        relay.run,
-        confirmer.run,
-        members.run,
-        sweeper.run,
-        repair.run,
-        subscriber.run,
-        typing.run,
-    )
-    return Chat(apis, hub, pending, log, verifier, subscriber, loops)
+    runners = (log, relay, confirmer, members, sweeper, repair, subscriber, typing)
+    return Chat(apis, hub, pending, log, verifier, subscriber, [runner.run for runner in runners])
 
 
 def _room_log(settings: ChatSettings, measures: Measures) -> KafkaRoomLog:
