@@ -24,10 +24,10 @@ def check_views(history: Sequence[Record], logs: Logs, memberships: Memberships)
             yield from _resumed(last.get(view), record)
             last[view] = record
         if record.kind in SEEN:
-            yield from _next(last.get(view), record)
+            yield from _next(last.get(view), record, memberships)
             last[view] = record
         if record.kind is Kind.GAP:
-            yield from _announced(last.get(view), record)
+            yield from _announced(last.get(view), record, memberships)
         if record.kind is Kind.RECEIVE and record.time >= resets.get(view, 0.0):
             yield from _as_stored(record, content.get((record.room, record.sequence)))
         if record.kind is Kind.RECEIVE:
@@ -43,17 +43,30 @@ def _resumed(last: Record | None, record: Record) -> Iterable[Violation]:
         yield Violation("I4", text, (last, record))
 
 
-def _next(last: Record | None, record: Record) -> Iterable[Violation]:
-    if last is not None and record.sequence != _end(last) + 1:
-        what = "twice or backwards" if record.sequence <= _end(last) else "with a hole"
-        yield Violation("I4", f"room {record.room} reached {record.client} {what}", (last, record))
+def _next(last: Record | None, record: Record, memberships: Memberships) -> Iterable[Violation]:
+    if last is None or record.sequence == _end(last) + 1:
+        return
+    if record.sequence <= _end(last):
+        text = f"room {record.room} reached {record.client} twice or backwards"
+        yield Violation("I4", text, (last, record))
+    elif _passes_over(last, record, memberships):
+        yield Violation("I4", f"room {record.room} reached {record.client} with a hole", (last, record))
 
 
-def _announced(last: Record | None, record: Record) -> Iterable[Violation]:
+def _announced(last: Record | None, record: Record, memberships: Memberships) -> Iterable[Violation]:
     """A gap begins where the view ends, so that paging from there misses nothing."""
-    if last is not None and record.sequence != _end(last) + 1:
+    if last is None or record.sequence == _end(last) + 1:
+        return
+    if record.sequence <= _end(last) or _passes_over(last, record, memberships):
         text = f"a gap of room {record.room} begins elsewhere than the view of {record.client} ends"
         yield Violation("I4", text, (last, record))
+
+
+def _passes_over(last: Record, record: Record, memberships: Memberships) -> bool:
+    """Whether the client was a member at any place between the two: who joins later, or again, starts with
+    the event of it."""
+    stretches = memberships.get((record.room, record.user), ())
+    return any(first < record.sequence and _end(last) < _last(end) for first, end in stretches)
 
 
 def _as_stored(record: Record, stored: Stored | None) -> Iterable[Violation]:
@@ -80,9 +93,9 @@ def _complete(last: Mapping[View, Record], logs: Logs, memberships: Memberships)
     for (client, room), record in last.items():
         log = logs.get(room, ())
         intervals = memberships.get((room, record.user), ())
-        if not log or not intervals:
-            continue
-        end = intervals[-1][1] or log[-1].sequence
+        if not log or not intervals or intervals[-1][1] is not None:
+            continue  # who was removed while away has no right to the rest any more
+        end = log[-1].sequence
         if _end(record) < end:
             yield Violation("I4", f"the view of {client} ends at {_end(record)}, the log at {end}", (record,))
 

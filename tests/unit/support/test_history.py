@@ -261,6 +261,46 @@ def test_every_bad_history_is_found(spoil: Callable[..., None], promise: str) ->
     assert all(violation.records for violation in found)
 
 
+def came_back() -> tuple[History, dict[int, list[Stored]], Memberships]:
+    """Carl is in the room from 3 to 5 and from 8 on, and connected all the time."""
+    records, logs, memberships = good()
+    memberships[ROOM, CARL] = [(3, 5), (8, None)]
+    for number in (3, 4, 5, 8, 9, 10):
+        shown = records[receive(records, "anna", number)]
+        records.append(replace(shown, client="carl", user=CARL, time=50.0 + number))
+    return records, logs, memberships
+
+
+def test_who_comes_back_goes_on_with_the_event_of_it() -> None:
+    """Nothing is shown of the time between, and it need not be told as skipped."""
+    assert check(*came_back()) == []
+
+
+@pytest.mark.parametrize("missed", [5, 8, 10])
+def test_who_comes_back_misses_nothing(missed: int) -> None:
+    """Neither the end of the first stretch, nor the beginning or the end of the second."""
+    records, logs, memberships = came_back()
+    del records[receive(records, "carl", missed)]
+    assert promises(check(records, logs, memberships)) == {"I4"}
+
+
+@pytest.mark.parametrize("leaked", [6, 7])
+def test_nothing_of_the_time_between_reaches_who_comes_back(leaked: int) -> None:
+    """Neither the first event after the end nor the last before the new beginning."""
+    records, logs, memberships = came_back()
+    shown = records[receive(records, "anna", leaked)]
+    records.append(replace(shown, client="carl", user=CARL, time=50.0 + leaked))
+    assert "I5" in promises(check(records, logs, memberships))
+
+
+def test_who_was_removed_while_away_need_not_see_the_end() -> None:
+    """The rest of a membership that is over is not theirs to ask for any more."""
+    records, logs, memberships = came_back()
+    memberships[ROOM, CARL] = [(3, 5), (8, 10)]
+    del records[receive(records, "carl", 10)]
+    assert check(records, logs, memberships) == []
+
+
 def test_after_a_reset_the_old_view_counts_no_more() -> None:
     """A restored database: what was seen before may be gone, what is seen after must be there."""
     records, logs, memberships = good()
