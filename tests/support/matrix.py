@@ -71,7 +71,7 @@ class Matrix:
             broken.append(f"an answer took {slowest:.1f} s")
         self._totals.append(_totals(swarm, rows, broken))
         _verdict(rows, f"{len(broken)} violations" if broken else "clean")
-        assert broken == []
+        assert broken == [], "\n".join(broken)
 
     def add(self, name: str, *, seconds: float = 0.0, result: str = "clean") -> None:
         """A row that no swarm was needed for; `seconds` from the end of the fault until all was normal."""
