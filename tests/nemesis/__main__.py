@@ -15,6 +15,7 @@ from tests.nemesis.run import strike
 from tests.nemesis.schedule import draw
 from tests.support.stack import ATTACH, Stack, running_stack
 from tests.support.swarm import running_swarm
+from tests.support.wanderers import wanderers
 
 STEPS_A_MINUTE = 30
 """More than there is time for: the plan never ends before the minutes do."""
@@ -35,7 +36,7 @@ def main() -> int:
         with running_stack() as stack:
             asyncio.run(_run(stack, arguments))
     except UncleanError:
-        print(f"again: ./scripts/nemesis --seed {arguments.seed} --minutes {arguments.minutes:g}")
+        print(f"same faults: ./scripts/nemesis --seed {arguments.seed} --minutes {arguments.minutes:g}")
         return 1
     return 0
 
@@ -52,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--clients", type=int, default=20, help="that send all the time; default: 20")
     parser.add_argument("--rooms", type=int, default=5, help="that they send in; default: 5")
+    parser.add_argument("--wanderers", type=int, default=4, help="that join and leave rooms; default: 4")
+    parser.add_argument(
+        "--pace", type=float, default=1.0, help="longer pauses, for a busy machine; default: 1, try 2 or 3"
+    )
     parser.add_argument("--list", action="store_true", help="only print the names of all faults")
     return parser
 
@@ -60,12 +65,14 @@ async def _run(stack: Stack, arguments: argparse.Namespace) -> None:
     report = Report(arguments.seed)
     plan = draw(arguments.seed, all_faults(), int(arguments.minutes * STEPS_A_MINUTE) + 1)
     print(f"seed {arguments.seed}, {arguments.minutes:g} minutes, logs in {stack.data / 'logs'}", flush=True)
-    async with running_swarm(
-        stack, clients=arguments.clients, rooms=arguments.rooms, seed=arguments.seed
-    ) as swarm:
+    seed, pace = arguments.seed, arguments.pace
+    async with (
+        running_swarm(stack, clients=arguments.clients, rooms=arguments.rooms, seed=seed, pace=pace) as swarm,
+        wanderers(stack, swarm, count=arguments.wanderers, seed=seed) as wandering,
+    ):
         swarm.start_sending()
-        seconds = arguments.minutes * 60
-        await strike(World(stack, swarm), plan, seconds, report, lambda line: print(line, flush=True))
+        world, seconds = World(stack, swarm, wandering), arguments.minutes * 60
+        await strike(world, plan, seconds, report, lambda line: print(line, flush=True), pace)
     print("\n".join(report.lines()), flush=True)
     if report.broken:
         raise UncleanError

@@ -17,7 +17,7 @@ def client_faults() -> list[Fault]:
 
 def _cuts(share: float) -> Inject:
     async def cut(world: World, _seconds: float, chance: random.Random) -> None:
-        for client in world.swarm.clients:
+        for client in (*world.swarm.clients, *world.wanderers.clients):
             if chance.random() < share:
                 client.cut()
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
+from tests.support.wanderers import Wanderers
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class World:
 
     stack: Stack
     swarm: Swarm
+    wanderers: Wanderers
 
 
 Inject = Callable[[World, float, random.Random], Awaitable[None]]

@@ -22,6 +22,8 @@ class Report:
     broken: list[str] = field(default_factory=list)
     counts: Counter[Kind] = field(default_factory=Counter)
     slowest_answer: float = 0.0
+    moves: int = 0
+    """Of clients into rooms and out of them."""
 
     def struck(self, step: Step) -> None:
         """Counts the faults of a step that begins."""
@@ -31,10 +33,11 @@ class Report:
         """All was normal this long after the end of the last fault of the step."""
         self.normal_after.append((seconds, step))
 
-    def close(self, journal: Journal, broken: Iterable[str]) -> None:
+    def close(self, journal: Journal, moves: int, broken: Iterable[str]) -> None:
         """Takes the final figures."""
         self.counts = journal.count(0, float("inf"))
         self.slowest_answer = journal.slowest_answer
+        self.moves = moves
         self.broken += broken
 
     def lines(self) -> Iterable[str]:
@@ -48,7 +51,8 @@ class Report:
         yield (
             f"{self.counts[Kind.INVOKE]} sends, {self.counts[Kind.OK]} acknowledged, "
             f"{self.counts[Kind.UNKNOWN]} times unknown at first, {self.counts[Kind.FAIL]} refused, "
-            f"{self.counts[Kind.RECEIVE]} deliveries, {self.counts[Kind.GAP]} gaps"
+            f"{self.counts[Kind.RECEIVE]} deliveries, {self.counts[Kind.GAP]} gaps, "
+            f"{self.counts[Kind.READ]} receipts, {self.moves} joins and leaves"
         )
         lost, doubled = self._found("lost"), self._found("times in room")
         yield f"{lost} lost, {doubled} doubled, {len(self.broken)} violations"

@@ -27,12 +27,17 @@ ANSWER_SECONDS = 10.0
 Say = Callable[[str], None]
 
 
-async def strike(world: World, plan: Sequence[Step], seconds: float, report: Report, say: Say) -> None:
-    """Does the steps of the plan until the time is over, then ends the swarm and judges it."""
+async def strike(
+    world: World, plan: Sequence[Step], seconds: float, report: Report, say: Say, pace: float = 1.0
+) -> None:
+    """Does the steps of the plan until the time is over, then ends the swarm and judges it.
+
+    `pace` makes the pauses between two steps longer.
+    """
     began = time.monotonic()
     await world.swarm.normal(began, CALM_SECONDS)
     for number, step in enumerate(plan, 1):
-        await asyncio.sleep(step.pause)
+        await asyncio.sleep(step.pause * pace)
         if time.monotonic() - began > seconds:
             break
         say(f"{time.monotonic() - began:6.0f} s  step {number}: {step}")
@@ -70,9 +75,10 @@ async def _blow(world: World, blow: Blow) -> None:
 
 async def _judge(world: World, report: Report) -> None:
     swarm = world.swarm
+    await world.wanderers.finish()
     await swarm.finish()
     broken = [*await swarm.judge(), *(f"no answer to {one}" for one in swarm.unanswered())]
     slowest = swarm.journal.slowest_answer
     if slowest > ANSWER_SECONDS:
         broken.append(f"ANSWER: an answer took {slowest:.1f} s")
-    report.close(swarm.journal, broken)
+    report.close(swarm.journal, world.wanderers.moves, broken)

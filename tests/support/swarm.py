@@ -69,6 +69,8 @@ class Swarm:
         self._stopping.set()
         async with asyncio.timeout(END_SECONDS):
             await asyncio.gather(*self._senders)
+        # Its token lasts a quarter of an hour, which is less than the swarm may.
+        self.witness = await self.api.login(self.witness)
         heads = {room: await self.api.head(self.witness, room) for room in self.rooms}
 
         async def all_there() -> bool:
@@ -111,7 +113,9 @@ class Swarm:
 
 
 @asynccontextmanager
-async def running_swarm(stack: Stack, *, clients: int, rooms: int, seed: int = 1) -> AsyncIterator[Swarm]:
+async def running_swarm(
+    stack: Stack, *, clients: int, rooms: int, seed: int = 1, pace: float = 1.0
+) -> AsyncIterator[Swarm]:
     """Registers users, makes rooms, connects everybody; nobody sends yet. All is ended with the block."""
     api = Api(stack.http_url)
     journal = Journal()
@@ -128,6 +132,7 @@ async def running_swarm(stack: Stack, *, clients: int, rooms: int, seed: int = 1
             api,
             journal,
             seed + number,
+            pace,
         )
         for number, user in enumerate(users)
     ]

@@ -21,7 +21,7 @@ from tests.support.transports import Closed, Frame, Transport, kind_of
 
 Open = Callable[[], Awaitable[Transport]]
 PAUSE_SECONDS = (0.2, 1.0)
-"""Between two messages of one client in one room."""
+"""Between two messages of one client in one room, times its pace."""
 READ_SHARE = 0.1
 """Of the events a client sees it says for this many that it has read up to there, one at a time."""
 RECONNECT_SECONDS = (0.05, 0.5)
@@ -33,7 +33,15 @@ class SwarmClient:
     sent again, with the same request id, until the answer is definite, before the next one begins."""
 
     def __init__(
-        self, name: str, user: User, rooms: Sequence[int], open_: Open, api: Api, journal: Journal, seed: int
+        self,
+        name: str,
+        user: User,
+        rooms: Sequence[int],
+        open_: Open,
+        api: Api,
+        journal: Journal,
+        seed: int,
+        pace: float = 1.0,
     ) -> None:
         self.name = name
         self.user = user
@@ -43,6 +51,7 @@ class SwarmClient:
         self._api = api
         self._journal = journal
         self._random = random.Random(seed)
+        self._pace = pace
         self._peer: Peer | None = None
         self._connected = asyncio.Event()
         self._filling: dict[int, list[Json]] = {}
@@ -66,7 +75,8 @@ class SwarmClient:
             number += 1
             await self._send(room, f"{self.name} says {number}")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stopping.wait(), self._random.uniform(*PAUSE_SECONDS))
+                pause = self._pace * self._random.uniform(*PAUSE_SECONDS)
+                await asyncio.wait_for(stopping.wait(), pause)
 
     async def connected(self) -> None:
         """Until there is a connection with its `welcome`."""

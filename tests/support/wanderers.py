@@ -1,0 +1,120 @@
+"""Clients that come into a swarm's rooms and go again all the time, so that no leak goes unseen (I5)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import httpx
+
+from tests.support.api import Api, ApiError, User
+from tests.support.eventually import eventually
+from tests.support.stack import Stack
+from tests.support.swarm import END_SECONDS, OPENERS, Swarm
+from tests.support.swarm_client import SwarmClient
+
+PAUSE_SECONDS = (0.3, 1.5)
+"""Between two moves of one of them."""
+EXPECTED = frozenset({"NOT_A_MEMBER", "MEMBERSHIP_NOT_FOUND"})
+"""What a move that is said again may be answered: its first answer was lost, and it was done."""
+
+
+@dataclass
+class Wanderers:
+    """They send nothing; what they see goes into the journal of the swarm and is judged with it."""
+
+    swarm: Swarm
+    clients: Sequence[SwarmClient]
+    moves: int = 0
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _moving: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def start(self, seed: int) -> None:
+        """Each begins to move."""
+        for number, client in enumerate(self.clients):
+            chance = random.Random(seed + number)
+            self._moving.append(asyncio.create_task(self._move_until_stopped(client.user, chance)))
+
+    async def finish(self) -> None:
+        """Ends the moving and waits until each has seen all of the rooms it is in now."""
+        self._stopping.set()
+        async with asyncio.timeout(END_SECONDS):
+            await asyncio.gather(*self._moving)
+        for client in self.clients:
+            listed = await self.swarm.api.pages("RoomService/ListRooms", {}, client.user, "rooms")
+            heads = {int(room["roomId"]): int(room["headSequence"]) for room in listed}
+            with contextlib.suppress(TimeoutError):  # the checker says whose view ends where
+                await eventually(partial(_all_seen, client, heads), seconds=END_SECONDS)
+
+    async def _move_until_stopped(self, user: User, chance: random.Random) -> None:
+        inside: set[int] = set()
+        while not self._stopping.is_set():
+            room = chance.choice(self.swarm.rooms)
+            if room not in inside:
+                await self._do("AddMembers", self.swarm.witness, room, userIds=[str(user.user_id)])
+                inside.add(room)
+            elif chance.random() < 0.5:
+                await self._do("LeaveRoom", user, room)
+                inside.remove(room)
+            else:
+                await self._do("RemoveMember", self.swarm.witness, room, userId=str(user.user_id))
+                inside.remove(room)
+            self.moves += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), chance.uniform(*PAUSE_SECONDS))
+
+    async def _do(self, method: str, who: User, room: int, **params: object) -> None:
+        """Until it is answered definitely: whoever is in which room is then known."""
+        while True:
+            try:
+                request = {"roomId": str(room), **params}
+                await self.swarm.api.call_again(f"MembershipService/{method}", request, who)
+            except ApiError as error:
+                if error.reason == "TOKEN_EXPIRED":
+                    await _new_tokens(self.swarm.api, who)
+                    continue
+                if error.reason not in EXPECTED:
+                    self.swarm.journal.complaints.append(f"{method} in room {room} was refused: {error}")
+            return
+
+
+async def _new_tokens(api: Api, user: User) -> None:
+    with contextlib.suppress(ApiError, httpx.TransportError):
+        again = await api.login(user)
+        user.access_token, user.refresh_token = again.access_token, again.refresh_token
+
+
+async def _all_seen(client: SwarmClient, heads: dict[int, int]) -> bool:
+    return all(client.cursors.get(room, 0) >= head for room, head in heads.items())
+
+
+@asynccontextmanager
+async def wanderers(stack: Stack, swarm: Swarm, *, count: int, seed: int = 1) -> AsyncIterator[Wanderers]:
+    """Registered, connected and moving; `finish` them before the swarm is judged."""
+    users = [await swarm.api.register(f"wanderer{number}") for number in range(count)]
+    clients = [
+        SwarmClient(
+            f"wanderer-{number}",
+            user,
+            [],
+            partial(OPENERS[number % len(OPENERS)], stack.ws_url),
+            swarm.api,
+            swarm.journal,
+            seed - number,
+        )
+        for number, user in enumerate(users)
+    ]
+    made = Wanderers(swarm, clients)
+    running = [asyncio.create_task(client.run()) for client in clients]
+    made.start(seed)
+    try:
+        yield made
+    finally:
+        for task in (*running, *made._moving):
+            task.cancel()
+        await asyncio.gather(*running, *made._moving, return_exceptions=True)
