@@ -34,7 +34,7 @@ from services.chat.hub import Edge as HubEdge
 from services.message.config import MessageSettings
 from tests.simulation.loop import current_node
 from tests.simulation.sockets import Listener
-from tests.simulation.twins import calls, consul, consumers, kafka, postgres, redis
+from tests.simulation.twins import consul, consumers, kafka, postgres, redis, servers
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -164,7 +164,7 @@ def outside_replaced(world: World) -> Iterator[None]:
     seeded: Any = _Seeded(random.Random(world.seed))
     shared: dict[str, Any] = {
         "open_discovery": lambda process: consul.open_discovery(world.consul, process),
-        "serve_grpc": calls.serve_grpc,
+        "serve_grpc": servers.serve_grpc,
         "TokenVerifier": Verifier,
     }
     replaced: dict[ModuleType, dict[str, Any]] = {

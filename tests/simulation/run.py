@@ -18,7 +18,7 @@ from tests.simulation.loop import START, SimLoop, running_name
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.processes import outside_replaced
 from tests.simulation.scenario import BUSY_SECONDS, Scenario
-from tests.simulation.twins.calls import SERVERS
+from tests.simulation.twins.servers import SERVERS
 from tests.simulation.verdict import judge
 from tests.simulation.world import World
 from tests.support.history import Kind

@@ -1,4 +1,4 @@
-"""The product's own state machines on one seeded scheduler: nothing is lost, doubled or shuffled, whatever fails.
+"""The product's own state machines on one seeded scheduler: nothing lost, doubled or shuffled.
 
 A failing seed replays exactly: `./scripts/simulate --seed N`. Message edits are not in the product yet.
 """

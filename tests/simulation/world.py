@@ -17,12 +17,12 @@ from tests.simulation.faults import Faults
 from tests.simulation.loop import Node, SimLoop
 from tests.simulation.network import Network
 from tests.simulation.sockets import use_sockets
-from tests.simulation.twins.calls import SERVERS
 from tests.simulation.twins.consul import Consul
 from tests.simulation.twins.consumers import Group
 from tests.simulation.twins.kafka import Broker
 from tests.simulation.twins.postgres import Postgres
 from tests.simulation.twins.redis import Redis
+from tests.simulation.twins.servers import SERVERS
 from tests.support.history import Logs, Memberships, Stored
 
 KINDS = ("chat", "message", "edge")
