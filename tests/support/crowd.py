@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import tempfile
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -102,27 +103,30 @@ class Crowd:
         """Every broken promise in a sentence, after all sends have ended: acknowledged and not stored (I1), a
         hole or a double (I4), a connected client that is behind, a send without an end."""
         path = self.folder / "acknowledged"
-        end = await self._tell({"do": "finish", "path": str(path), "seconds": seconds}, seconds)
+        deadline = time.monotonic() + seconds
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            end = await self._tell({"do": "finish", "path": str(path), "seconds": left}, left)
+            stored, heads = await _stored(self.stack, [int(room) for room in end["lowest"]])
+            behind = {
+                room: (low, heads[int(room)])
+                for room, low in end["lowest"].items()
+                if 0 <= low < heads.get(int(room), 0)
+            }
+            if not behind or left == 0.0:
+                break
+            await asyncio.sleep(0.1)
         state = await self.state()
         broken = [f"{state[kind]} {kind}" for kind in ("holes", "twice") if state[kind]]
         if end["waiting"]:
             broken.append(f"{end['waiting']} sends without an answer")
         acknowledged = [line.split() for line in path.read_text().splitlines()]
-        stored, heads = await _stored(self.stack, [int(room) for room in end["lowest"]])
         lost = [one for one in acknowledged if stored.get((int(one[0]), one[2])) != int(one[1])]
         if lost:
-            broken.append(
-                f"I1: {len(lost)} of {len(acknowledged)} acknowledged are not stored so: {lost[:3]}"
-            )
-        behind = {
-            room: (low, heads[int(room)])
-            for room, low in end["lowest"].items()
-            if low >= 0 and low < heads.get(int(room), 0)
-        }
+            broken.append(f"I1: {len(lost)} of {len(acknowledged)} acknowledged are not stored: {lost[:3]}")
         if behind:
-            broken.append(
-                f"I4: {len(behind)} rooms with a client behind (at, head): {sorted(behind.items())[:3]}"
-            )
+            some = sorted(behind.items())[:3]
+            broken.append(f"I4: {len(behind)} rooms with a client behind (at, head): {some}")
         return broken
 
     async def _tell(self, order: Mapping[str, object], seconds: float = 0.0) -> Json:

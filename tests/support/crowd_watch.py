@@ -68,13 +68,14 @@ async def samples(stack: Stack, part: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-async def total(stack: Stack, service: str, name: str) -> float:
-    """A metric over all processes of a service and all its labels."""
+async def total(stack: Stack, service: str, name: str, label: str = "") -> float:
+    """A metric over all processes of a service, of all labels that contain this text."""
     found = 0.0
     for part in processes(stack):
         if part.partition("-")[0] == service:
             values = await samples(stack, part)
-            found += sum(value for key, value in values.items() if key.partition("{")[0] == name)
+            named = ((key.partition("{"), value) for key, value in values.items())
+            found += sum(value for (key, _, labels), value in named if key == name and label in labels)
     return found
 
 
