@@ -7,13 +7,16 @@ import asyncio
 import os
 import random
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.nemesis.catalogue import all_faults
 from tests.nemesis.fault import World
 from tests.nemesis.report import Report
 from tests.nemesis.run import strike
 from tests.nemesis.schedule import draw
-from tests.support.stack import ATTACH, Stack, running_stack
+from tests.support.armed import FOLDER, Armory
+from tests.support.stack import ATTACH, running_stack
 from tests.support.swarm import running_swarm
 from tests.support.wanderers import wanderers
 
@@ -33,8 +36,10 @@ def main() -> int:
         print("\n".join(sorted(fault.name for fault in all_faults())))
         return 0
     try:
-        with running_stack() as stack:
-            asyncio.run(_run(stack, arguments))
+        with tempfile.TemporaryDirectory(prefix="polychat-failpoints-") as points:
+            os.environ[FOLDER] = points
+            with running_stack() as stack:
+                asyncio.run(_run(Armory(stack, Path(points)), arguments))
     except UncleanError:
         print(f"same faults: ./scripts/nemesis --seed {arguments.seed} --minutes {arguments.minutes:g}")
         return 1
@@ -61,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(stack: Stack, arguments: argparse.Namespace) -> None:
+async def _run(armory: Armory, arguments: argparse.Namespace) -> None:
+    stack = armory.stack
     report = Report(arguments.seed)
     plan = draw(arguments.seed, all_faults(), int(arguments.minutes * STEPS_A_MINUTE) + 1)
     print(f"seed {arguments.seed}, {arguments.minutes:g} minutes, logs in {stack.data / 'logs'}", flush=True)
@@ -71,7 +77,7 @@ async def _run(stack: Stack, arguments: argparse.Namespace) -> None:
         wanderers(stack, swarm, count=arguments.wanderers, seed=seed) as wandering,
     ):
         swarm.start_sending()
-        world, seconds = World(stack, swarm, wandering), arguments.minutes * 60
+        world, seconds = World(stack, swarm, wandering, armory), arguments.minutes * 60
         await strike(world, plan, seconds, report, lambda line: print(line, flush=True), pace)
     print("\n".join(report.lines()), flush=True)
     if report.broken:

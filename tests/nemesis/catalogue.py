@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.nemesis.client_faults import client_faults
 from tests.nemesis.consul_faults import consul_faults
+from tests.nemesis.failpoint_faults import failpoint_faults
 from tests.nemesis.fault import Fault
 from tests.nemesis.kafka_faults import kafka_faults
 from tests.nemesis.postgres_faults import postgres_faults
@@ -20,4 +21,5 @@ def all_faults() -> list[Fault]:
         *consul_faults(),
         *kafka_faults(),
         *client_faults(),
+        *failpoint_faults(),
     ]

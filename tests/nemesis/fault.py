@@ -6,6 +6,7 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from tests.support.armed import Armory
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 from tests.support.wanderers import Wanderers
@@ -18,6 +19,7 @@ class World:
     stack: Stack
     swarm: Swarm
     wanderers: Wanderers
+    armory: Armory
 
 
 Inject = Callable[[World, float, random.Random], Awaitable[None]]

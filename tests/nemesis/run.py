@@ -7,6 +7,11 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
+import httpx
+import psycopg
+from aiokafka.errors import KafkaError
+from redis.exceptions import RedisError
+
 from tests.nemesis.fault import World
 from tests.nemesis.report import Report
 from tests.nemesis.schedule import Blow, Step
@@ -23,6 +28,9 @@ BLOW_SECONDS = 150.0
 """A fault that takes longer than this, with everything it waits for, is a mistake of its own."""
 ANSWER_SECONDS = 10.0
 """A send is answered or its connection closed within 5 s (ANSWER); twice that for two busy cores."""
+
+NOT_DONE = (OSError, TimeoutError, psycopg.Error, RedisError, KafkaError, httpx.HTTPError)
+"""A part did not come back, or did not do what it was asked: nothing of ours, but not to be passed over."""
 
 Say = Callable[[str], None]
 
@@ -50,10 +58,14 @@ async def strike(
 
 async def _step(world: World, step: Step, report: Report, say: Say) -> bool:
     """Whether everything became normal after it, be it late."""
-    async with asyncio.timeout(BLOW_SECONDS), asyncio.TaskGroup() as blows:
-        for blow in step.blows:
-            blows.create_task(_blow(world, blow))
-    await world.stack.ready(RETURN_SECONDS)
+    try:
+        async with asyncio.timeout(BLOW_SECONDS), asyncio.TaskGroup() as blows:
+            for blow in step.blows:
+                blows.create_task(_blow(world, blow, report))
+        await world.stack.ready(RETURN_SECONDS)
+    except TimeoutError as error:
+        report.broken.append(f"HEAL: parts are not back after {step}: {error}")
+        return False
     ended = time.monotonic()
     try:
         await world.swarm.normal(ended, HOPELESS_SECONDS)
@@ -68,9 +80,12 @@ async def _step(world: World, step: Step, report: Report, say: Say) -> bool:
     return True
 
 
-async def _blow(world: World, blow: Blow) -> None:
+async def _blow(world: World, blow: Blow, report: Report) -> None:
     await asyncio.sleep(blow.later)
-    await blow.fault.inject(world, blow.seconds, random.Random(blow.seed))
+    try:
+        await blow.fault.inject(world, blow.seconds, random.Random(blow.seed))
+    except NOT_DONE as error:
+        report.broken.append(f"NEMESIS: could not do or end {blow}: {error!r}")
 
 
 async def _judge(world: World, report: Report) -> None:
