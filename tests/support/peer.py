@@ -41,10 +41,13 @@ class Peer:
         self._changed = asyncio.Event()
         self._reader = asyncio.create_task(self._read())
 
-    async def hello(self, token: str, cursors: Mapping[int, int] | None = None) -> Frame:
-        """Says who this is; gives the `welcome`."""
+    async def hello(self, token: str, cursors: Mapping[int, int] | None = None, log_epoch: int = 0) -> Frame:
+        """Says who this is; gives the `welcome`. The cursors are of the log's epoch `log_epoch`."""
         rooms = [{"roomId": str(r), "sequence": str(s)} for r, s in (cursors or {}).items()]
-        answer = await self.ask({"hello": {"accessToken": token, "client": "test/1", "rooms": rooms}})
+        hello: Frame = {"accessToken": token, "client": "test/1", "rooms": rooms}
+        if log_epoch:
+            hello["logEpoch"] = str(log_epoch)
+        answer = await self.ask({"hello": hello})
         self.welcome = dict(answer["welcome"])
         return self.welcome
 
