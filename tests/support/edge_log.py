@@ -106,6 +106,24 @@ class RoomLogStore:
             for first, last in self.intervals.get((room_id, user_id), [])
         )
 
+    def stretch(self, wanted: reading.LogRange, size: int = 2**20) -> reading.LogStretch:
+        """As ReadEvents answers: what the user may see, skips for the rest, about so many bytes."""
+        records = self.rooms[wanted.room_id][wanted.after_sequence : wanted.after_sequence + wanted.limit]
+        stretch = reading.LogStretch(room_id=wanted.room_id, head_sequence=self.head(wanted.room_id))
+        for record in records:
+            size -= record.ByteSize()
+            if size < 0 and stretch.entries:
+                break
+            seen = not wanted.user_id or self.visible(wanted.room_id, wanted.user_id, record.sequence)
+            last = stretch.entries[-1] if stretch.entries else None
+            if seen:
+                stretch.entries.add(sequence=record.sequence, to_sequence=record.sequence, event=record)
+            elif last is not None and not last.HasField("event"):
+                last.to_sequence = record.sequence
+            else:
+                stretch.entries.add(sequence=record.sequence, to_sequence=record.sequence)
+        return stretch
+
     def rooms_of(self, user_id: int) -> list[reading.UserRoom]:
         """As ListUserRooms answers."""
         return [

@@ -103,25 +103,8 @@ class World(
         self.reads.append(list(request.ranges))
         await self.read_gate.wait()
         bound = STRETCHES_BYTES // len(request.ranges)
-        stretches = [self._stretch(wanted, bound) for wanted in request.ranges]
+        stretches = [self.log.stretch(wanted, bound) for wanted in request.ranges]
         return reading.ReadEventsResponse(stretches=stretches)
-
-    def _stretch(self, wanted: reading.LogRange, bound: int) -> reading.LogStretch:
-        records = self.log.rooms[wanted.room_id][wanted.after_sequence : wanted.after_sequence + wanted.limit]
-        stretch = reading.LogStretch(room_id=wanted.room_id, head_sequence=self.log.head(wanted.room_id))
-        for record in records:
-            bound -= record.ByteSize()
-            if bound < 0 and stretch.entries:
-                break
-            seen = not wanted.user_id or self.log.visible(wanted.room_id, wanted.user_id, record.sequence)
-            last = stretch.entries[-1] if stretch.entries else None
-            if seen:
-                stretch.entries.add(sequence=record.sequence, to_sequence=record.sequence, event=record)
-            elif last is not None and not last.HasField("event"):
-                last.to_sequence = record.sequence
-            else:
-                stretch.entries.add(sequence=record.sequence, to_sequence=record.sequence)
-        return stretch
 
     async def AdvanceReceipt(self, request: Any, context: Any) -> receipt_service_pb2.AdvanceReceiptResponse:
         user_id = self._caller(context)

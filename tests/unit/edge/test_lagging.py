@@ -1,0 +1,149 @@
+"""Slow readers (I4, I5, I7): whatever they do, each is told everything it may see, once, in order."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from unittest.mock import patch
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from tests.support.edge_log import message_event
+from tests.support.edge_small import UNSENT_BYTES, SmallEdge, SmallPeer, settle, small_edge
+
+ROOMS = (7, 8, 9)
+USERS = (1, 2, 3)
+TEXT = "x" * 150
+EVENT_BYTES = 260
+"""One such message as a frame, at most."""
+SMALL = {
+    "edge.resume.STEP_BYTES": 600,
+    "edge.resume.REPLAY_ROOM": 12,
+    "edge.resume.REPLAY_CONNECTION": 20,
+    "edge.resume.REPLAY_SLOW": 3,
+    "edge.resume.PAUSE_SECONDS": 0.0,
+    "edge.resume.MAX_ATTEMPTS": 1_000_000,
+    "edge.holes.PAUSE_SECONDS": 0.0,
+    "edge.holes.MAX_ATTEMPTS": 1_000_000,
+    "edge.protocol.catch_up.REPLAY_ROOM": 12,
+    "edge.protocol.catch_up.RING_EVENTS": 4,
+    "edge.fanout.PORTION_BYTES": 1000,
+}
+"""Everything a tenth of its size, so that a short story passes all bounds."""
+
+
+def shrunk() -> ExitStack:
+    """All bounds as SMALL says, until the stack is closed."""
+    stack = ExitStack()
+    for name, value in SMALL.items():
+        stack.enter_context(patch(name, value))
+    return stack
+
+
+class Story:
+    """Things that happen, in any order, to three users in three rooms."""
+
+    def __init__(self, edge: SmallEdge) -> None:
+        self.edge = edge
+        self.linked = True
+        self.most = 0
+
+    def say(self, room: int) -> None:
+        """A message is committed; its hint is lost while there is no link."""
+        self._publish(self.edge.store.append(room, message_event(1, TEXT)))
+
+    def toggle(self, room: int, user: int) -> None:
+        """Who is in the room leaves it, who is not comes."""
+        here = self.edge.store.joined(room, user)
+        moves = {"left": (user,)} if here else {"joined": (user,)}
+        self._publish(self.edge.store.append(room, message_event(user, TEXT), **moves))
+
+    def _publish(self, record: object) -> None:
+        if self.linked:
+            self.edge.deliver(record)  # type: ignore[arg-type]
+
+    async def step(self, action: tuple[str, int, int, int]) -> None:
+        """One thing happens."""
+        kind, room, who, count = action
+        peers = self.edge.peers
+        if kind == "say":
+            for _ in range(count):
+                self.say(ROOMS[room])
+        elif kind == "toggle":
+            self.toggle(ROOMS[room], USERS[who])
+        elif kind == "take":
+            await peers[(who + room) % len(peers)].take(count)
+        elif kind == "link":
+            self.linked = not self.linked
+            if self.linked:
+                self.edge.attach_anew()
+        elif kind == "message":
+            self.edge.reader.away = not self.edge.reader.away
+        elif kind == "connect" and self.linked and len(peers) < 8:
+            self.edge.connect(USERS[who])
+        elif kind == "reconnect":
+            self.reconnect(peers[(who + room) % len(peers)])
+        elif kind == "settle":
+            await settle()
+        self.most = max([self.most, *(peer.wire.unsent for peer in peers)])
+
+    def reconnect(self, old: SmallPeer) -> None:
+        """A connection is lost; its client comes back with what it had."""
+        if self.linked:
+            self.edge.leave(old)
+            self.edge.connect(old.user_id, dict(old.told.cursors))
+
+    async def end(self) -> None:
+        """Everything works again and everybody takes everything."""
+        self.edge.reader.away = False
+        if not self.linked:
+            self.linked = True
+            self.edge.attach_anew()
+        self.edge.heads()
+        for _ in range(400):
+            await settle()
+            for peer in self.edge.peers:
+                await peer.take(1000)
+            if not any(peer.told.owed() or peer.wire.unsent for peer in self.edge.peers):
+                return
+
+
+ACTIONS = st.tuples(
+    st.sampled_from(
+        ["say"] * 5
+        + ["toggle"] * 2
+        + ["take"] * 4
+        + ["settle"] * 2
+        + ["link", "message", "connect", "reconnect"]
+    ),
+    st.integers(0, 2),
+    st.integers(0, 2),
+    st.integers(1, 14),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(ACTIONS, min_size=5, max_size=60))
+def test_every_view_is_complete_and_exact(actions: list[tuple[str, int, int, int]]) -> None:
+    """Peers pause and drain, come and go, the link and message go away and return."""
+
+    async def play() -> None:
+        async with small_edge() as edge:
+            story = Story(edge)
+            for room in ROOMS:
+                story.toggle(room, 1)
+            story.toggle(7, 2)
+            for user in USERS:
+                edge.connect(user)
+            for action in actions:
+                await story.step(action)
+            event(f"lagging: {sum(peer.wire.moved is not None for peer in edge.peers)}")
+            await story.end()
+            event(f"gaps: {sum(peer.told.gaps for peer in edge.peers)}")
+            assert {peer.user_id: peer.told.owed() for peer in edge.peers if peer.told.owed()} == {}
+            assert not any(peer.wire.moved for peer in edge.peers)
+            assert story.most <= UNSENT_BYTES + SMALL["edge.fanout.PORTION_BYTES"] + 4 * EVENT_BYTES
+
+    with shrunk():
+        asyncio.run(play())
