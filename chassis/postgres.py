@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
+from chassis import logs
 from chassis.closed import closed_is_lost
 from chassis.errors import BackendUnavailable
 from chassis.keepalive import keep_alive
@@ -23,9 +24,20 @@ else:
 
 CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 5.0
+STATEMENT_SHARE = 0.9
+"""Of COMMAND_SECONDS: then the server ends a statement by itself, and the connection stays good."""
 ACQUIRE_SECONDS = 2.0
+RELEASE_SECONDS = 2.0
+"""For the server to end what a cancelled caller had begun, and to answer that the connection is as new."""
+CHECK_SECONDS = 1.0
+"""For readiness: with the wait for a connection less than a check may take (chassis.health)."""
 TCP_USER_TIMEOUT_MILLIS = 5000
 """Unacknowledged bytes on a dead link end the connection after this (RFC 5482)."""
+
+log = logs.get("postgres")
+
+_returning: set[asyncio.Task[None]] = set()
+"""Connections on their way back into their pools; the loop itself holds no task."""
 
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
@@ -68,6 +80,7 @@ async def open_pool(
             server_settings={
                 "application_name": application_name,
                 "lock_timeout": str(lock_timeout_millis),
+                "statement_timeout": str(round(COMMAND_SECONDS * STATEMENT_SHARE * 1000)),
                 "idle_in_transaction_session_timeout": "10000",
                 "tcp_user_timeout": str(TCP_USER_TIMEOUT_MILLIS),
                 "jit": "off",
@@ -98,22 +111,58 @@ def store_errors() -> Iterator[None]:
 async def acquire(pool: Pool) -> AsyncIterator[Connection]:
     """A connection for a few statements. Raises BackendUnavailable when none is free in time."""
     with store_errors():
-        async with pool.acquire(timeout=ACQUIRE_SECONDS) as connection:
-            yield connection
+        connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+        try:
+            with _cut_when_silent(connection):
+                yield connection
+        finally:
+            await _give_back(pool, connection)
 
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside one transaction, committed when the block ends well."""
     async with acquire(pool) as connection, connection.transaction():
-        yield connection
+        with _cut_when_silent(connection):
+            yield connection
+
+
+async def _give_back(pool: Pool, connection: Connection) -> None:
+    """Returns when the pool has the connection, or ended it because the server did not answer in time.
+
+    Nothing is raised for the latter: what was asked of the database is done or has failed before. Whoever is
+    cancelled meanwhile goes at once, and the pool gets its connection all the same.
+    """
+    returning = asyncio.create_task(pool.release(connection, timeout=RELEASE_SECONDS))
+    _returning.add(returning)
+    returning.add_done_callback(_returned)
+    await asyncio.wait([returning])
+
+
+def _returned(returning: asyncio.Task[None]) -> None:
+    _returning.discard(returning)
+    if not returning.cancelled() and (error := returning.exception()) is not None:
+        log.warning("connection_not_returned", error=type(error).__name__)
+
+
+@contextmanager
+def _cut_when_silent(connection: Connection) -> Iterator[None]:
+    """Ends a connection whose server does not answer: a ROLLBACK or the driver's request to cancel would
+    wait for the same silence, while the pool lacks the connection and the caller its answer.
+    """
+    try:
+        yield
+    except TimeoutError:
+        connection.terminate()
+        raise
 
 
 async def check(pool: Pool) -> str | None:
     """For readiness: None when the database answers and accepts writes."""
     try:
         async with acquire(pool) as connection:
-            if await connection.fetchval("SHOW transaction_read_only", timeout=2) == "on":
+            answer = await connection.fetchval("SHOW transaction_read_only", timeout=CHECK_SECONDS)
+            if answer == "on":
                 return "postgres is read-only"
     except BackendUnavailable as failure:
         return failure.message

@@ -83,6 +83,12 @@ def _services(settings: MessageSettings, pool: Pool, hints: Hints) -> Sequence[G
     ]
 
 
+def _waiting(consumer: LogConsumer) -> str | None:
+    """For readiness: None while no partition is set aside for a lock, a store or another owner."""
+    waiting = len(consumer.ownership.assigned - consumer.ownership.working)
+    return f"{waiting} partitions wait to be worked on" if waiting else None
+
+
 @asynccontextmanager
 async def sequencing(
     settings: MessageSettings, process: Process[MessageSettings], pool: Pool, hints: Hints
@@ -94,6 +100,7 @@ async def sequencing(
     consumer = LogConsumer(settings, sequencer, hints, letters, measures)
     watch = BrokerWatch(settings.room_log_topic, consumer, sequencer, measures)
     process.readiness.add("room_log", watch.problem)
+    process.readiness.add("partitions", lambda: _waiting(consumer), degrades=True)
     async with asyncio.TaskGroup() as tasks:
         consuming = tasks.create_task(consumer.run())
         others = [tasks.create_task(work) for work in (hints.run(), letters.run(), watch.run())]

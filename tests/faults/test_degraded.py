@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
 from tests.support.api import Api, ApiError
 from tests.support.edges import on_each_edge
+from tests.support.outages import frozen
 from tests.support.peer import signed_in
 from tests.support.stack import Stack
 from tests.support.transports import open_binary, open_json
@@ -31,15 +30,6 @@ async def api(own_stack: Stack) -> AsyncIterator[Api]:
     await client.close()
 
 
-@contextmanager
-def _frozen(stack: Stack, part: str) -> Iterator[None]:
-    stack.kill(part, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        stack.kill(part, signal.SIGCONT)
-
-
 async def test_a_signed_out_session_is_closed_without_redis(own_stack: Stack, api: Api) -> None:
     """Within 30 s instead of 5; another session of the same user stays."""
     anna = await api.register("anna")
@@ -48,7 +38,7 @@ async def test_a_signed_out_session_is_closed_without_redis(own_stack: Stack, ap
         signed_in(await open_json(own_stack.ws_url), anna.access_token) as here,
         signed_in(await open_binary(own_stack.ws_url), other.access_token) as there,
     ):
-        with _frozen(own_stack, "redis"):
+        with frozen(own_stack, "redis"):
             await api.call("AuthService/Logout", {}, anna)
             assert (await here.closed(REVOKE_SECONDS + SEND_SECONDS)).code == 4200
             await there.call("RoomService/ListRooms", {})
@@ -62,7 +52,7 @@ async def test_messages_arrive_without_redis(own_stack: Stack, api: Api) -> None
         signed_in(await open_json(own_stack.ws_url), anna.access_token) as writer,
         signed_in(await open_binary(own_stack.ws_url), bert.access_token) as reader,
     ):
-        with _frozen(own_stack, "redis"):
+        with frozen(own_stack, "redis"):
             began = time.monotonic()
             sent = [int((await writer.send(room, f"{n}"))["sequence"]) for n in range(2)]
             assert time.monotonic() - began < len(sent) * SEND_SECONDS
@@ -82,7 +72,7 @@ async def test_a_sign_in_without_auth_is_refused_and_not_kept_waiting(own_stack:
         for socket in sockets:
             async with signed_in(socket, anna.access_token):
                 pass
-    with _frozen(own_stack, "auth"):
+    with frozen(own_stack, "auth"):
         with pytest.raises(ApiError) as refused:
             await api.login(anna)
         assert refused.value.code in ("unavailable", "deadline_exceeded")

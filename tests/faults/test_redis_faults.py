@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from tests.support.api import PASSWORD, Api, ApiError
 from tests.support.consul_kv import live_setting
 from tests.support.eventually import eventually
 from tests.support.matrix import Matrix
+from tests.support.outages import frozen
 from tests.support.peer import Refused, signed_in
 from tests.support.sight import sight
 from tests.support.stack import Stack
@@ -149,11 +149,8 @@ async def _overflow(stack: Stack, redis: Redis, room: int) -> None:
     channel = room_channel(room)
     # It listens to a room soon after somebody in it has come.
     await eventually(partial(redis.publish, channel, b""))
-    stack.kill("chat", signal.SIGSTOP)
-    try:
+    with frozen(stack, "chat"):
         await eventually(partial(_cut_off, redis, channel))
-    finally:
-        stack.kill("chat", signal.SIGCONT)
 
 
 async def _cut_off(redis: Redis, channel: str) -> bool:
@@ -185,20 +182,15 @@ async def test_a_frozen_redis_is_seen_and_limits_hold_without_it(
     room = await api.create_room(user)
     limit = live_setting(own_stack, "chat", "send_burst", str(BURST))
     async with matrix.fault(f"redis frozen {FROZEN_SECONDS:.0f} s", swarm), sight(own_stack) as seen, limit:
-        own_stack.kill("redis", signal.SIGSTOP)
-        frozen = time.monotonic()
-        try:
+        with frozen(own_stack, "redis"):
+            began = time.monotonic()
             guesses = asyncio.create_task(_guesses_let_in(api, user.username))
             await seen.everything(
-                metric="chat_hints_connected|message_hints_lost",
-                log="redis",
-                trouble="(chat|message)/redis",
+                metric="chat_hints_connected|message_hints_lost", log="redis", trouble="(chat|message)/redis"
             )
             assert await guesses <= LOGINS_A_MINUTE
             assert await _refused_sends(own_stack, user.access_token, room) > 0
-            await asyncio.sleep(max(0.0, frozen + FROZEN_SECONDS - time.monotonic()))
-        finally:
-            own_stack.kill("redis", signal.SIGCONT)
+            await asyncio.sleep(max(0.0, began + FROZEN_SECONDS - time.monotonic()))
 
 
 async def _guesses_let_in(api: Api, username: str) -> int:

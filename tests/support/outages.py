@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from tests.support.family import family
@@ -16,12 +17,16 @@ def frozen(stack: Stack, part: str) -> Iterator[None]:
     """SIGSTOP for a part and all its processes, SIGCONT at the end of the block."""
     members = family(stack.pid(part))
     try:
-        for member in members:
-            os.kill(member, signal.SIGSTOP)
+        _signal(members, signal.SIGSTOP)
         yield
     finally:
-        for member in members:
-            os.kill(member, signal.SIGCONT)
+        _signal(members, signal.SIGCONT)
+
+
+def _signal(members: Iterable[int], number: signal.Signals) -> None:
+    for member in members:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, number)
 
 
 @asynccontextmanager
