@@ -105,6 +105,19 @@ describe("a restored database", () => {
   });
 });
 
+describe("a log that has grown again since a restore", () => {
+  test("what the welcome resets is void at once, and its epoch is said from then on", async () => {
+    book.welcomed(welcome(44n));
+    book.cursors();
+    const restored = create(WelcomeSchema, { ...welcome(60n), logEpoch: 7n, resetRoomIds: [ROOM] });
+    book.welcomed(restored);
+    await settled();
+    expect(book.epoch).toBe(7n);
+    expect(book.cursors()).toEqual([{ roomId: ROOM, sequence: 60n }]);
+    expect(book.log(ROOM)?.entries).toEqual([]);
+  });
+});
+
 describe("answers that come late", () => {
   test("a list or a description that was asked for before a leave does not bring the room back", async () => {
     let release = (): void => {};

@@ -81,16 +81,18 @@ beforeEach(async () => {
     welcome: () => frames.push("welcome"),
     frame: (body) => frames.push(body.case),
     cursors: () => [{ roomId: 9_007_199_254_740_993n, sequence: 41n }],
+    epoch: () => 1_790_000_000_000n,
   };
   session = new Session(world, access, listener);
   session.start();
 });
 
 describe("the greeting", () => {
-  test("hello carries the token and the cursors, exact beyond 2^53", async () => {
+  test("hello carries the token, the cursors and their epoch, exact beyond 2^53", async () => {
     const socket = await connect();
     const rooms = [{ roomId: "9007199254740993", sequence: "41" }];
-    expect(socket.sent).toEqual([{ id: 1, hello: { accessToken: "token 1", client: "web/0.1", rooms } }]);
+    const hello = { accessToken: "token 1", client: "web/0.1", rooms, logEpoch: "1790000000000" };
+    expect(socket.sent).toEqual([{ id: 1, hello }]);
     expect(states).toEqual(["authorizing", "opening", "greeting", "live"]);
     expect(session.textBytes).toBe(1000);
   });

@@ -39,6 +39,8 @@ export interface Listener {
   frame(body: ServerFrame["body"]): void;
   /** Where each room's copy ends, for `hello`: at most 1,000. */
   cursors(): { roomId: bigint; sequence: bigint }[];
+  /** Of the log that these copies are of; said with them. */
+  epoch(): bigint;
 }
 
 type Body = NonNullable<MessageInitShape<typeof ClientFrameSchema>["body"]>;
@@ -160,7 +162,8 @@ export class Session {
 
   private hello(): void {
     const rooms = this.listener.cursors().map((room) => create(RoomCursorSchema, room));
-    this.write({ id: HELLO_ID, body: { case: "hello", value: { accessToken: this.token, client: CLIENT, rooms } } });
+    const value = { accessToken: this.token, client: CLIENT, rooms, logEpoch: this.listener.epoch() };
+    this.write({ id: HELLO_ID, body: { case: "hello", value } });
   }
 
   private write(frame: MessageInitShape<typeof ClientFrameSchema>): void {

@@ -49,6 +49,7 @@ export class Chat extends Observable {
       welcome: (welcome) => this.book.welcomed(welcome),
       frame: (body) => this.framed(body),
       cursors: () => this.book.cursors(),
+      epoch: () => this.book.epoch,
     });
     const cursor = (roomId: bigint): bigint => this.book.log(roomId)?.cursor ?? 0n;
     this.sender = new Sender(this.outbox, this.session, world, cursor, () => this.changed());

@@ -40,6 +40,8 @@ export class RoomBook {
   rooms: readonly RoomSummary[] = [];
   /** The list is whole: a room that is not in it is none of this person's. */
   listed = false;
+  /** Of the log that the copies are of. */
+  epoch = 0n;
   /** Why the open room's history could not be loaded; null when it could. */
   historyFailure: Failure | null = null;
   private readonly history: History;
@@ -145,6 +147,12 @@ export class RoomBook {
     const current = new Set(welcome.rooms.map((room) => room.roomId));
     if (!welcome.roomsTruncated) {
       for (const roomId of [...this.summaries.keys()]) if (!current.has(roomId)) this.left(roomId);
+    }
+    this.epoch = welcome.logEpoch;
+    // Void from now on, whether or not the line holds until their gaps have come.
+    for (const roomId of welcome.resetRoomIds) {
+      this.history.forget(roomId);
+      this.logs.delete(roomId);
     }
     for (const state of welcome.rooms) {
       const { roomId } = state;
