@@ -48,9 +48,13 @@ class Resumer:
     def resume(self, peer: Peer, rooms: list[tuple[Room, int, int | None]]) -> None:
         """Begins every room of a new connection: (room, head told in `welcome`, cursor or None)."""
         budget = REPLAY_CONNECTION
-        for room, head, cursor in rooms:
+        for room, told, cursor in rooms:
+            if cursor is None:
+                self.bring(peer, room, told)
+                continue
+            head = max(told, room.log.head)
             way = plan(cursor, head, budget)
-            if cursor is None or way is Resume.LIVE:
+            if way is Resume.LIVE:
                 self.bring(peer, room, head)
             elif way is Resume.REPLAY:
                 budget -= head - cursor
@@ -59,8 +63,7 @@ class Resumer:
                 reset = way is Resume.RESET
                 self._gap(peer, room, 1 if reset else cursor + 1, head, reset=reset)
                 self.bring(peer, room, head)
-            if cursor is not None:
-                self._metrics.resumed("full" if way is Resume.LIVE else way.value)
+            self._metrics.resumed("full" if way is Resume.LIVE else way.value)
 
     def catch_up(self, peer: Peer, rooms: Iterable[Room]) -> None:
         """A peer that was slow has drained: these rooms, and those it was behind in before, go on."""

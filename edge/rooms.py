@@ -90,13 +90,12 @@ class Rooms:
         begun = []
         for entry in rooms:
             room = self._fanout.enter_room(user, entry.room_id, entry.head_sequence, entry.joined_sequence)
-            head = max(entry.head_sequence, room.log.head)
             cursor = _judged(cursors.get(entry.room_id), hello, entry, opened)
             if cursor == VOID:
                 welcome.reset_room_ids.append(entry.room_id)
-            begun.append((room, head, cursor))
+            begun.append((room, entry.head_sequence, cursor))
             if len(welcome.rooms) < HELLO_ROOMS:
-                welcome.rooms.append(_state(entry, head))
+                welcome.rooms.append(_state(entry))
             else:
                 welcome.rooms_truncated = True
         peer.send(ServerFrame(id=request_id, welcome=welcome))
@@ -187,10 +186,11 @@ def _judged(cursor: int | None, hello: Hello, entry: UserRoom, opened: Connectio
     return None if cursor is None else judged(cursor, hello.log_epoch, entry.epochs, opened.log_epochs)
 
 
-def _state(entry: UserRoom, head: int) -> RoomState:
+def _state(entry: UserRoom) -> RoomState:
+    """The head goes with the count: what came since is in neither, and follows as events."""
     return RoomState(
         room_id=entry.room_id,
-        head_sequence=head,
+        head_sequence=entry.head_sequence,
         read_sequence=entry.read_sequence,
         unread_count=entry.unread_count,
         joined_sequence=entry.joined_sequence,

@@ -17,6 +17,7 @@ from polychat.event.v1.room_event_pb2 import RoomEvent
 from polychat.user.v1.user_pb2 import User
 from polychat_sdk.client import Chat
 from polychat_sdk.errors import Disconnected, PolychatError
+from polychat_sdk.room_log import RoomLog
 
 from tests.simulation.loop import Node
 from tests.support.history import Kind, Record
@@ -54,6 +55,20 @@ class Tokens:
         return f"token-{self.user.user_id}"
 
 
+class _Cursors(RoomLog):
+    """The SDK's cursors; notes what a hello says of them."""
+
+    def __init__(self, person: Person) -> None:
+        super().__init__()
+        self._person = person
+
+    def named(self) -> dict[int, int]:
+        """See RoomLog."""
+        self._person.told = super().named()
+        self._person.hello_time = self._person.journal.clock()
+        return self._person.told
+
+
 class _Chat(Chat):
     """The SDK, with what the wire says noted before the SDK judges it."""
 
@@ -61,12 +76,7 @@ class _Chat(Chat):
         tokens: Any = Tokens(person.user_id)
         super().__init__(URL, tokens)
         self._person = person
-        self._connection._cursors = self._tell_cursors
-
-    def _tell_cursors(self) -> dict[int, int]:
-        self._person.told = self.log.cursors()
-        self._person.hello_time = self._person.journal.clock()
-        return self._person.told
+        self.log = self._connection._log = _Cursors(person)
 
     async def _on_frame(self, frame: ServerFrame) -> None:
         self._person.saw(frame)

@@ -34,6 +34,24 @@ async def test_resume_from_message(here: Here) -> None:
     assert here.value("resumes_total", result="replayed") == 1
 
 
+async def test_the_head_in_welcome_goes_with_its_count(here: Here) -> None:
+    """Chat counted before the edge heard of two more: they are not in the count, and follow (I6)."""
+    here.world.room(7, 1, 2)
+    async with client(here, 2) as ben:
+        stale = here.world.log.rooms_of(1)
+        here.world.say(7, 2)
+        here.world.say(7, 2)
+        assert await sequences(ben, 2) == [3, 4]
+        here.world.log.rooms_of = lambda _user_id: stale  # type: ignore[method-assign]
+        async with client(here, 1) as ada, client(here, 1, {7: 3}) as ada_resumed:
+            state = ada.welcome["rooms"][0]
+            assert (state["headSequence"], state["unreadCount"]) == ("2", 1)
+            assert await sequences(ada, 2) == [3, 4]
+            assert await sequences(ada_resumed, 1) == [4]
+            await nothing_more(ada)
+            await nothing_more(ada_resumed)
+
+
 async def test_resume_from_the_ring(here: Here) -> None:
     """What others here were sent is replayed without asking message."""
     here.world.room(7, 1, 2)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -57,6 +59,11 @@ class Group:
         self._hear(member)
         return True
 
+    def leave(self, member: Consumer) -> None:
+        """A member is gone for good."""
+        if self.members.get(member.name) is member:
+            self._lose(member.name)
+
     def storm(self) -> None:
         """A rebalance for no reason."""
         if self.members and self._joining is None:
@@ -76,8 +83,11 @@ class Group:
         if not self.broker.up:
             self.broker.network.later(self.session_seconds, self._miss, name)
             return
+        self._lose(name)
+
+    def _lose(self, name: str) -> None:
         del self.members[name]
-        self.broker.network.loop.note("member missed", name)
+        self.broker.network.loop.note("member lost", name)
         if self._joining is None:
             self._begin()
         elif self._joining.keys() >= self.members.keys():
@@ -116,6 +126,7 @@ class Consumer:
         self._offsets: dict[int, int] = {}
         self._paused: dict[int, None] = {}
         self._arrived = asyncio.Event()
+        self._coordinator = SimpleNamespace(_group_instance_id=name)
         self._coordination: asyncio.Task[None] | None = None
         self._error: KafkaError | None = None
 
@@ -129,10 +140,13 @@ class Consumer:
         self._coordination = asyncio.create_task(self._coordinate())
 
     async def stop(self) -> None:
-        """A static member does not take leave: the group misses it after its session."""
+        """A static member takes no leave, unless it forgot its name: the group misses it after its session."""
         if self._coordination is not None:
             self._coordination.cancel()
             await asyncio.wait([self._coordination])
+        if self._coordinator._group_instance_id is None:
+            with contextlib.suppress(KafkaError):
+                await self._broker.ask(self.node, lambda: self._group.leave(self))
 
     async def _coordinate(self) -> None:
         pause = self._group.session_seconds / 6
@@ -232,6 +246,18 @@ class Consumer:
         return await self._broker.ask(  # type: ignore[no-any-return]
             self.node, lambda: {tp: len(logs[tp.partition]) for tp in tps}
         )
+
+    async def offsets_for_times(self, times: dict[TopicPartition, int]) -> dict[TopicPartition, Any]:
+        """See aiokafka."""
+
+        def find() -> dict[TopicPartition, Any]:
+            logs = self._broker.logs
+            return {
+                tp: next((record for record in logs[tp.partition] if record.timestamp >= millis), None)
+                for tp, millis in times.items()
+            }
+
+        return await self._broker.ask(self.node, find)  # type: ignore[no-any-return]
 
     async def topics(self) -> set[str]:
         """See aiokafka."""
