@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -40,7 +41,10 @@ class View(Protocol):
 
 
 class Board:
-    """Every change goes to the state file (whole or not at all), to the view and, in words, to up.log."""
+    """Every change goes to the state file (whole or not at all), to the view and, in words, to up.log.
+
+    What a full disk does not take is left out: the next change says it again.
+    """
 
     def __init__(self, state_file: Path, log_file: Path, view: View, urls: Urls) -> None:
         self._state_file = state_file
@@ -73,7 +77,7 @@ class Board:
 
     def _log(self, line: str) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with self._log_file.open("a") as file:
+        with contextlib.suppress(OSError), self._log_file.open("a") as file:
             file.write(f"{now} {line}\n")
 
     def _write(self) -> None:
@@ -83,5 +87,6 @@ class Board:
         ]
         document = {"state": self._state, "pid": os.getpid(), "parts": rows, "urls": self._urls}
         draft = self._state_file.with_suffix(".new")
-        draft.write_text(json.dumps(document, indent=2) + "\n")
-        draft.replace(self._state_file)
+        with contextlib.suppress(OSError):
+            draft.write_text(json.dumps(document, indent=2) + "\n")
+            draft.replace(self._state_file)

@@ -112,7 +112,7 @@ class Keeper:
             self._show_ready()
 
     async def _start_again(self) -> None:
-        """Start it; raise DiedError when it ended, or was ended because it did not get ready in time."""
+        """Start it; raise DiedError when it could not be started, ended, or was ended as not ready in time."""
         try:
             async with asyncio.timeout(self.part.start_seconds):
                 await self._start()
@@ -120,6 +120,10 @@ class Keeper:
             await self._end()
             seconds = f"{self.part.start_seconds:g} s"
             raise DiedError(f"was not ready in {seconds}: {self._last_reason}") from None
+        except OSError as error:
+            # A full disk, say, which must not end everything else.
+            await self._end()
+            raise DiedError(f"could not be started: {error}") from error
 
     def _show_ready(self) -> None:
         self._ready_at = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -163,6 +164,39 @@ async def test_a_part_that_dies_at_its_restart_is_tried_again(layout: Layout, tm
         part.sick = False
         flag.unlink()
         await stack.view.until(lambda r: r.state == "ready" and r.restarts >= 3)
+
+
+async def test_a_disk_that_is_full_at_a_restart_ends_nothing_else(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither settings nor state can be written: the others run on, and the part comes back in the end."""
+    part, other = Tiny("part"), Tiny("other")
+    refused = asyncio.Event()
+    full = True
+
+    async def prepare() -> None:
+        if full:
+            refused.set()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with running(layout, part, other) as stack:
+        before = pids.alive(layout.run, "other")
+        monkeypatch.setattr(part, "prepare", prepare)
+        with monkeypatch.context() as disk:
+            disk.setattr(Path, "write_text", _no_space)
+            pid = pids.alive(layout.run, "part")
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+            async with asyncio.timeout(SECONDS):
+                await refused.wait()
+        full = False
+        await stack.view.until(lambda row: row.part == "part" and row.restarts > 1 and row.state == "ready")
+        assert pids.alive(layout.run, "other") == before
+        assert state_of(layout)[1] == {"part": "ready", "other": "ready"}
+
+
+def _no_space(*_arguments: object, **_options: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 async def test_a_restart_that_does_not_get_ready_is_ended_and_tried_again(
