@@ -112,7 +112,7 @@ class Keeper:
             self._show_ready()
 
     async def _start_again(self) -> None:
-        """Start it; raise DiedError when it could not be started, ended, or was ended as not ready in time."""
+        """Start it; raise DiedError when it could not start, ended, or was ended as not ready in time."""
         try:
             async with asyncio.timeout(self.part.start_seconds):
                 await self._start()
