@@ -23,6 +23,8 @@ PRODUCE_SECONDS = 4.0
 """How long a transaction stays open for the log; less than PostgreSQL lets one idle."""
 CONCURRENT = 4
 """Transactions that relays of this process hold at once."""
+MAX_WAITING = 1000
+"""Rooms whose run waits for its turn, as while Kafka is away; the rows of further rooms are the sweep's."""
 
 log = logs.get("chat")
 
@@ -52,6 +54,8 @@ class OutboxRelay:
         """See ports.Relay. A run that has not begun yet will see the caller's rows, so it is shared."""
         task = self._next.get(room_id)
         if task is None:
+            if len(self._next) >= MAX_WAITING:
+                raise BackendUnavailable("kafka")
             task = asyncio.create_task(self._run(room_id))
             task.add_done_callback(_retrieve)
             self._next[room_id] = task

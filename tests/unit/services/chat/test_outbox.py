@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chassis.errors import BackendUnavailable
-from services.chat.outbox import OutboxRelay
+from services.chat.outbox import CONCURRENT, OutboxRelay
 from services.chat.ports import Produce
 from tests.support.chat_world import settle
 
@@ -60,6 +60,24 @@ async def test_nothing_is_remembered_of_a_room_that_was_drained() -> None:
     with pytest.raises(BackendUnavailable):
         await relay.drain(LOCKED)
     assert (dict(relay._running), relay._next) == ({}, {})
+
+
+async def test_rooms_that_wait_for_a_relay_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while Kafka is away: who comes later is told at once, and the sweep moves their rows in time."""
+    monkeypatch.setattr("services.chat.outbox.MAX_WAITING", 3)
+    outbox = Outbox()
+    outbox.answers.clear()
+    outbox.rooms = list(range(FREE, FREE + 3 + CONCURRENT))
+    relay = OutboxRelay(outbox, take)
+    waiting = []
+    for room in outbox.rooms:
+        waiting.append(asyncio.create_task(relay.drain(room)))
+        await settle()
+    with pytest.raises(BackendUnavailable):
+        await relay.drain(FREE + 100)
+    outbox.answers.set()
+    await asyncio.gather(*waiting)
+    assert outbox.rooms == []
 
 
 async def test_a_run_that_fails_when_nobody_waits_any_more_is_no_loose_end() -> None:
