@@ -57,7 +57,10 @@ class LinkOutput:
             self._frame(ITEM_BYTES).signals.append(signal)
 
     def head(self, room_id: int, head_sequence: int) -> None:
-        """See hub.Output."""
+        """See hub.Output. Never in one frame with an opening before it: the edge takes heads first, and
+        passes over those of rooms that it does not serve yet."""
+        if self._frames and self._frames[-1].message.opened:
+            self._frames.append(_Frame(AttachResponse()))
         self._frame(ITEM_BYTES).heads.append(RoomHead(room_id=room_id, head_sequence=head_sequence))
 
     def revoked(self, session_ids: Sequence[int]) -> None:

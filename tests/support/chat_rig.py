@@ -83,7 +83,10 @@ class Rig:
 
     @property
     def said(self) -> AttachResponse:
-        return self.output._frames[-1].message
+        merged = AttachResponse()
+        for frame in self.output._frames:
+            merged.MergeFrom(frame.message)
+        return merged
 
     async def until(self, field: str, count: int = 1) -> None:
         async with asyncio.timeout(5):

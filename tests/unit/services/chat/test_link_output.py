@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 
 from services.chat.link_output import FRAME_BYTES, LinkOutput
@@ -53,3 +54,15 @@ async def test_much_leaves_in_several_frames() -> None:
         assert frame.ByteSize() < FRAME_BYTES
         seen += [event.sequence for event in frame.events]
     assert seen == list(range(1, 11))
+
+
+async def test_a_head_follows_the_opening_before_it_in_a_frame_of_its_own() -> None:
+    """The edge takes a frame's heads before its openings; it would not know the room yet."""
+    output = LinkOutput("chat-1")
+    output.opened(ConnectionOpened(connection_id=1))
+    output.head(7, 3)
+    output.head(8, 4)
+    frames = output.frames()
+    first, second = await anext(frames), await anext(frames)
+    assert (len(first.opened), len(first.heads)) == (1, 0)
+    assert (len(second.opened), [head.room_id for head in second.heads]) == (0, [7, 8])
