@@ -45,6 +45,9 @@ class Admission:
         self._trusted = frozenset(trusted)
         self._clock = clock
         self._by_address: dict[str, int] = {}
+        self._peers = 0
+        self._plain: dict[str, int] = {}
+        self._plain_count = 0
         self._by_user: dict[int, set[Peer]] = {}
         self._ungreeted: set[Peer] = set()
         self._opening: set[Peer] = set()
@@ -56,7 +59,7 @@ class Admission:
     def refuse_handshake(self, address: str) -> Failure | None:
         """Why this address may not upgrade now, or None. Nothing per address counts for trusted ones."""
         limits = self._limits()
-        if len(self._opening) >= limits.opening_connections:
+        if self._peers >= limits.connections or len(self._opening) >= limits.opening_connections:
             return _come_back()
         if address in self._trusted:
             return None
@@ -74,6 +77,7 @@ class Admission:
 
     def arrived(self, peer: Peer) -> None:
         """A peer is connected and has not said hello."""
+        self._peers += 1
         peer.allowance, peer.allowance_time = self._limits().frames_burst, self._clock()
         if peer.address not in self._trusted:
             self._by_address[peer.address] = self._by_address.get(peer.address, 0) + 1
@@ -104,6 +108,7 @@ class Admission:
 
     def left(self, peer: Peer) -> None:
         """The peer is gone."""
+        self._peers -= 1
         self._ungreeted.discard(peer)
         self.end_opening(peer)
         self._strikes.pop(peer, None)
@@ -118,6 +123,25 @@ class Admission:
                 self._by_address[peer.address] = count
             else:
                 self._by_address.pop(peer.address, None)
+
+    # ---- plain HTTP -----------------------------------------------------------------------------
+
+    def enter(self, address: str) -> bool:
+        """See Gate. Nothing per address counts for trusted ones, which may be proxies."""
+        limits, present = self._limits(), self._plain.get(address, 0)
+        crowded = address not in self._trusted and present >= limits.http_connections_per_address
+        if crowded or self._plain_count >= limits.http_connections:
+            return False
+        self._plain[address] = present + 1
+        self._plain_count += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        """See Gate."""
+        self._plain_count -= 1
+        present = self._plain[address] = self._plain[address] - 1
+        if present == 0:
+            del self._plain[address]
 
     # ---- frames -----------------------------------------------------------------------------------
 

@@ -33,6 +33,11 @@ class EdgeSettings(ProcessSettings):
     token_warning_seconds: float = Field(60.0, gt=0)
     tick_seconds: float = Field(0.25, gt=0, le=1, description="how exact all these times are")
     unsent_bytes: int = Field(256 * 1024, ge=4096, description="bound of what a slow peer has not taken")
+    unsent_total_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=4096,
+        description="the same of all peers; past it the slowest are closed with 4104",
+    )
     slow_bytes: int = Field(64 * 1024, ge=1024, description="past this, typing and receipts are dropped")
 
 
@@ -43,6 +48,9 @@ class EdgeLiveSettings(BaseModel):
     connections_per_user: int = Field(10, ge=1)
     connections_per_address: int = Field(50, ge=1)
     handshakes_per_address_per_second: float = Field(20.0, gt=0)
+    connections: int = Field(20_000, ge=1, description="WebSockets and streams of the process; past it 503")
+    http_connections_per_address: int = Field(100, ge=1, description="not upgraded; a reload takes six")
+    http_connections: int = Field(2_000, ge=1, description="not upgraded, whole process")
     ungreeted_connections: int = Field(
         200, ge=1, description="upgraded and without hello, whole process, untrusted addresses"
     )

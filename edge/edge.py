@@ -32,6 +32,7 @@ from edge.log_reader import LogReader
 from edge.metrics import EdgeMetrics
 from edge.peer import Outbox
 from edge.ports import Client, InstanceClient
+from edge.protocol.codes import CloseCode
 from edge.protocol.limits import FRAGMENTS, FRAME_BYTES
 from edge.requests import Requests
 from edge.resume import Resumer
@@ -95,7 +96,7 @@ async def open_edge(
         handshakes = Handshakes(sessions, admission, outbox, bounds, counted, settings.allowed_origins)
         registry = metrics.registry if settings.http_metrics else None
         routes = Routes(outside.gateway, readiness, StaticFiles(settings.web_root), registry)
-        http = HttpServer(routes.answer, handshakes.shake, tasks, loop.time)
+        http = HttpServer(routes.answer, handshakes.shake, tasks, loop.time, gate=admission)
         check_every = settings.check_sessions_seconds
         checker = SessionChecker(sessions, outside.callers, outside.auth, outside.credential, check_every)
         running = [
@@ -128,6 +129,9 @@ async def _sweep(
         http.sweep()
         for peer in bounds.stalled(now, settings.stalled_seconds):
             sessions.too_slow(peer)
+            peer.abort()
+        for peer in bounds.heaviest(settings.unsent_total_bytes):
+            sessions.close(peer, CloseCode.OVERLOADED)
             peer.abort()
         metrics.unsent.set(sum(peer.unsent for peer in bounds.slow))
         metrics.unsent_peak.set(bounds.peak)

@@ -244,6 +244,22 @@ class Fanout:
         room.waiting.pop(peer, None)
         self._end_unused(room)
 
+    def set_back(self, room: Room, head: int) -> None:
+        """The room's log ends before what we let out (a restored database): all go on from its new head."""
+        self.settle(room)
+        room.log.set_back(head)
+        self.restart(room, (*room.live, *room.resting, *room.waiting))
+        for user in {peer.user for peer in room.live | room.resting if peer.user is not None}:
+            if user.rooms.get(room.room_id, 0) > head:
+                self.forget(user, room.room_id)  # a membership that never was
+
+    def restart(self, room: Room, peers: Iterable[Peer]) -> None:
+        """Peers whose copy of a room is void are told to forget it, and go on from the head."""
+        for peer in peers:
+            peer.send_gap(room.room_id, 1, room.log.head, reset=True)
+            room.arrive(peer)
+        self._end_unused(room)
+
     def rest(self, peer: Peer) -> None:
         """A peer lags from now on: it is given no event, and the rooms that move are remembered."""
         peer.moved = {}

@@ -85,12 +85,19 @@ class Mender:
         except BackendUnavailable as error:
             log.warning("holes_not_fetched", rooms=len(batch), why=error.message)
             return False
-        progress = [self._fill(fanout, room, stretch) for room, stretch in zip(batch, stretches, strict=True)]
+        progress = [
+            self._fill(fanout, room, asked.after_sequence, stretch)
+            for room, asked, stretch in zip(batch, ranges, stretches, strict=True)
+        ]
         fanout.finish()
         return all(progress)
 
-    def _fill(self, fanout: Fanout, room: Room, stretch: pb.LogStretch) -> bool:
+    def _fill(self, fanout: Fanout, room: Room, asked: int, stretch: pb.LogStretch) -> bool:
         self._asked.discard(room)
+        if stretch.head_sequence < asked:
+            log.error("room_set_back", room=room.room_id, head=stretch.head_sequence, known=asked)
+            fanout.set_back(room, stretch.head_sequence)
+            return True
         before = room.log.head
         room.log.observe(stretch.head_sequence)
         for entry in stretch.entries:
@@ -106,4 +113,6 @@ class Mender:
         if attempts >= MAX_ATTEMPTS:
             log.error("hole_given_up", room=room.room_id, head=room.log.head, target=room.log.target)
             room.log.give_up()
+            ahead = [peer for peer, replay in room.waiting.items() if replay.cursor > room.log.head]
+            fanout.restart(room, ahead)
         return False

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import cast
+from typing import Protocol, cast
 
 import h11
 
@@ -20,6 +20,12 @@ MAX_HEAD_BYTES = 16 * 1024
 HEAD_SECONDS = 10.0
 """For the request line and headers, and between requests."""
 BODY_SECONDS = 30.0
+
+
+CROWDED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+)
+"""To who has too many connections, before anything is read."""
 
 
 @dataclass(slots=True)
@@ -58,6 +64,18 @@ Answer = Callable[[HttpRequest], Awaitable[HttpResponse]]
 Handshake = Callable[[HttpRequest, list[tuple[str, str]]], Upgrade]
 
 
+class Gate(Protocol):
+    """How many connections there may be, from where."""
+
+    def enter(self, address: str) -> bool:
+        """One more comes; False: it may not."""
+        ...
+
+    def leave(self, address: str) -> None:
+        """One that may was here; it ends or is upgraded."""
+        ...
+
+
 class HttpServer:
     """What the HTTP connections of a process share."""
 
@@ -69,7 +87,9 @@ class HttpServer:
         clock: Callable[[], float],
         *,
         socket_path: str = "/ws",
+        gate: Gate | None = None,
     ) -> None:
+        self.gate = gate
         self.answer = answer
         self.handshake = handshake
         self.tasks = tasks
@@ -77,6 +97,7 @@ class HttpServer:
         self.socket_path = socket_path
         """Requests for it are handed to `handshake`."""
         self.connections: set[HttpConnection] = set()
+        """Those that are not upgraded."""
 
     def protocol(self) -> HttpConnection:
         """For loop.create_server."""
@@ -114,15 +135,29 @@ class HttpConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if peer else ""
+        gate = self._server.gate
+        if gate is not None and not gate.enter(self._address):
+            self._transport.write(CROWDED)
+            self._transport.close()
+            self._transport = None
+            return
         self._server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 — the loop's signature
         """The client is gone; a call of its that is under way goes on, its answer is dropped."""
         self._transport = None
-        self._server.connections.discard(self)
+        self._forget()
+
+    def _forget(self) -> None:
+        if self in self._server.connections:
+            self._server.connections.discard(self)
+            if self._server.gate is not None:
+                self._server.gate.leave(self._address)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of a request."""
+        if self._transport is None:
+            return
         try:
             self._h11.receive_data(data)
             self._advance()
@@ -189,7 +224,7 @@ class HttpConnection(asyncio.Protocol):
         upgrade = self._server.handshake(request, pairs)
         transport.write(upgrade.response)
         self._transport = None
-        self._server.connections.discard(self)
+        self._forget()
         if upgrade.protocol is None:
             transport.close()
             return
@@ -239,4 +274,4 @@ class HttpConnection(asyncio.Protocol):
             self._write(HttpResponse(status, text.encode(), headers=(("connection", "close"),)))
         self._transport.close()
         self._transport = None
-        self._server.connections.discard(self)
+        self._forget()

@@ -196,11 +196,13 @@ class Link:
         try:
             call: Call = LinkServiceStub(channel).Attach(metadata=self._metadata)
             self._begin()
-            await asyncio.wait_for(call.write(self._compose(first=True)), CONNECT_SECONDS)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await call.write(self._compose(first=True))
+                greeting = await call.read()  # names the instance: it took us in
             self.attached_to = instance.name
             self._metrics.link(True)
             log.info("link_attached", chat=instance.name, connections=len(self._connections))
-            await self._converse(call)
+            await self._converse(call, greeting)
             log.info("link_left", chat=instance.name, draining=self._leaving)
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError, grpc.aio.UsageError, TimeoutError) as error:
             why = error.details() if isinstance(error, grpc.aio.AioRpcError) else repr(error)
@@ -224,9 +226,9 @@ class Link:
         self._streaming = True
         self._wake.set()
 
-    async def _converse(self, call: Call) -> None:
+    async def _converse(self, call: Call, greeting: object) -> None:
         writer = asyncio.create_task(self._write(call))
-        reader = asyncio.create_task(self._read(call))
+        reader = asyncio.create_task(self._read(call, greeting))
         try:
             done, _ = await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -272,12 +274,8 @@ class Link:
         staged.signals.clear()
         return request
 
-    async def _read(self, call: Call) -> None:
-        while True:
-            response = await call.read()
-            if response is grpc.aio.EOF:
-                return
-            assert isinstance(response, pb.AttachResponse)  # noqa: S101 — narrows the library's union
+    async def _read(self, call: Call, response: object) -> None:
+        while isinstance(response, pb.AttachResponse):  # else it is EOF
             self._metrics.link_frame("down")
             if response.draining and self._others_than_present():
                 self._leaving = True
@@ -289,6 +287,7 @@ class Link:
             self._receiver.link_received(response)
             if self._leaving:
                 return
+            response = await call.read()
 
     def _others_than_present(self) -> bool:
         return any(instance.name != self.attached_to for instance in self._chat.instances())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from polychat.chat.v1.messaging_service_pb2 import SendMessageResponse
 from polychat.edge.v1.client_frame_pb2 import Hello
-from polychat.edge.v1.server_frame_pb2 import ServerFrame
+from polychat.edge.v1.server_frame_pb2 import Gap, ServerFrame
 
 from chassis.errors import Failure
 from edge.protocol import server_frames
@@ -22,7 +22,7 @@ from edge.protocol.codes import CloseCode
 from edge.protocol.connection import Connection
 from edge.protocol.events import Wire
 from edge.protocol.framing import binary_frame, text_frame
-from edge.protocol.limits import REPLIES_BYTES, SMALL_REPLY_BYTES
+from edge.protocol.limits import IN_FLIGHT, REPLIES_BYTES, SMALL_REPLY_BYTES
 
 if TYPE_CHECKING:
     from edge.room import Room, User
@@ -89,6 +89,7 @@ class Peer(ABC):
         "moved",
         "outbox",
         "pending",
+        "receipts",
         "user",
         "wire",
     )
@@ -104,6 +105,8 @@ class Peer(ABC):
         """Frames that were read and not handled yet."""
         self.moved: dict[int, Room] | None = None
         """While it lags: the rooms where something happened since. None: it does not lag."""
+        self.receipts: dict[int, int] | None = None
+        """Rooms with the receipts it gave last: it knows of them."""
         self.alarm = 0
         """The wheel's tick at which this peer is looked at next; 0: none."""
         self.allowance = 0.0
@@ -116,9 +119,25 @@ class Peer(ABC):
             self.held = deque()
         self.held.append(data)
 
+    def gave_receipt(self, room_id: int, sequence: int) -> None:
+        """It says how far its user has read."""
+        receipts = self.receipts = self.receipts or {}
+        receipts[room_id] = max(sequence, receipts.pop(room_id, 0))
+        if len(receipts) > IN_FLIGHT:
+            del receipts[next(iter(receipts))]
+
+    def knows_receipt(self, room_id: int, sequence: int) -> bool:
+        """Whether it is the one who said so."""
+        return self.receipts is not None and self.receipts.get(room_id, 0) >= sequence
+
     def send(self, frame: ServerFrame) -> None:
         """Sends any frame."""
         self.put(server_frames.frame_json(frame) if self.wire is Wire.JSON else frame.SerializeToString())
+
+    def send_gap(self, room_id: int, first: int, head: int, *, reset: bool = False) -> None:
+        """Says that events from `first` to `head` do not come; with reset, that none of before holds."""
+        gap = Gap(room_id=room_id, from_sequence=first, head_sequence=head, reset=reset)
+        self.send(ServerFrame(gap=gap))
 
     def send_error(self, request_id: int, failure: Failure) -> None:
         """Sends an `error`, the reply to a request or, with id 0, the reason of a close."""

@@ -105,6 +105,7 @@ class Requests:
 
     def _receipt(self, peer: Peer, request_id: int, body: Any) -> None:
         request = body.SerializeToString()
+        peer.gave_receipt(body.room_id, body.read_sequence)
         origin = Origin(peer.address, peer.connection.token)
 
         async def advance() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from polychat.edge.v1.server_frame_pb2 import Gap, ServerFrame, Skip
+from polychat.edge.v1.server_frame_pb2 import ServerFrame, Skip
 from polychat.internal.log.v1 import log_read_service_pb2 as pb
 
 from chassis import logs
@@ -61,7 +61,7 @@ class Resumer:
                 self.bring(peer, room, cursor)
             else:
                 reset = way is Resume.RESET
-                self._gap(peer, room, 1 if reset else cursor + 1, head, reset=reset)
+                peer.send_gap(room.room_id, 1 if reset else cursor + 1, head, reset=reset)
                 self.bring(peer, room, head)
             self._metrics.resumed("full" if way is Resume.LIVE else way.value)
 
@@ -89,7 +89,7 @@ class Resumer:
                 continue
             missed = (replay.until or room.log.head) - replay.cursor
             if replay.until is None and missed > min(REPLAY_ROOM, budget):
-                self._gap(peer, room, replay.cursor + 1, room.log.head, reset=False)
+                peer.send_gap(room.room_id, replay.cursor + 1, room.log.head)
                 self._fanout.watch(room, peer, room.log.head)
                 self._metrics.resumed(Resume.GAP.value)
                 continue
@@ -216,15 +216,11 @@ class Resumer:
             if replay is None:
                 continue
             head = replay.until or max(room.log.head, replay.cursor)
-            self._gap(peer, room, replay.cursor + 1, head, reset=False)
+            peer.send_gap(room.room_id, replay.cursor + 1, head)
             if replay.until is not None:
                 self._fanout.stop_waiting(room, peer)
             else:
                 self._fanout.watch(room, peer, head)
-
-    def _gap(self, peer: Peer, room: Room, first: int, head: int, *, reset: bool) -> None:
-        gap = Gap(room_id=room.room_id, from_sequence=first, head_sequence=head, reset=reset)
-        peer.send(ServerFrame(gap=gap))
 
 
 def _range(peer: Peer, room: Room, limit: int) -> pb.LogRange:

@@ -162,6 +162,8 @@ class Rooms:
             self._bring_missing(user, room, before)
         if room.log.observe(entry.head_sequence):
             self._mender.want(room)
+        elif entry.head_sequence < room.log.head:
+            self._mender.check(room)  # read before our last event, or from a restored database
 
     # ---- signals --------------------------------------------------------------------------------
 
@@ -178,8 +180,10 @@ class Rooms:
             frames = (text_frame(receipt_json(read)), ServerFrame(receipt=read).SerializeToString())
         by_wire = {Wire.JSON: frames[0], Wire.BINARY: binary_frame(frames[1]), Wire.STREAM: frames[1]}
         for peer in room.live:
-            if not peer.slow and not (typing and peer.connection.user_id == signal.user_id):
-                self._outbox.put(peer, by_wire[peer.wire])
+            own = peer.connection.user_id == signal.user_id
+            if peer.slow or (own and (typing or peer.knows_receipt(signal.room_id, signal.read_sequence))):
+                continue
+            self._outbox.put(peer, by_wire[peer.wire])
 
 
 def _judged(cursor: int | None, hello: Hello, entry: UserRoom, opened: ConnectionOpened) -> int | None:

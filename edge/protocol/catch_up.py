@@ -66,6 +66,12 @@ class RoomLog:
         self.target = self.head
         self._forget_early()
 
+    def set_back(self, head: int) -> None:
+        """The log ends here after all (a restored database): what was kept is of another one."""
+        self.head = self.target = head
+        self._forget_early()
+        self.drop_ring()
+
     def since(self, cursor: int) -> list[Event] | None:
         """The events after a cursor, or None when the ring does not reach back that far."""
         if cursor >= self.head:

@@ -123,7 +123,7 @@ ACTIONS = st.tuples(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(ACTIONS, min_size=5, max_size=60))
 def test_every_view_is_complete_and_exact(actions: list[tuple[str, int, int, int]]) -> None:
     """Peers pause and drain, come and go, the link and message go away and return."""
