@@ -42,7 +42,7 @@ from services.chat.store import PostgresOutbox, PostgresRoomStore
 from services.chat.sweeper import Sweeper
 from services.chat.typing_signals import TypingSignals
 from services.chat.use_cases.changes import Changes
-from services.chat.use_cases.limits import SendLimit
+from services.chat.use_cases.limits import CHANGE_BURST, CHANGE_RATE, SendLimit
 from services.chat.use_cases.members import MemberCache
 from services.chat.use_cases.memberships import Memberships
 from services.chat.use_cases.pending import Pending
@@ -114,6 +114,7 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     users = UserPeer(discovery.client("user", UserServiceStub))
     verifier = TokenVerifier(jwks_from_auth(discovery.client("auth", AuthServiceStub)))
     store = PostgresRoomStore(pool)
+    change_limit = SendLimit(_clock, rate=CHANGE_RATE, burst=CHANGE_BURST)
     pending = Pending(_clock, first=time.time_ns())
     members = MemberCache(store.memberships, _clock)
     log = _room_log(settings, measures)
@@ -156,7 +157,7 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     measures.watch(hub, pending, subscriber)
     apis = Apis.of(
         rooms=Rooms(store=store, changes=changes, messages=messages, users=users, new_id=new_id, now=_now),
-        memberships=Memberships(store=store, changes=changes, users=users, now=_now),
+        memberships=Memberships(store=store, changes=changes, users=users, now=_now, limit=change_limit),
         sending=sending,
         link=LinkParts(hub, sending, placement, verifier, typing, time.time),
         tokens=PageTokens(settings.page_token_key),

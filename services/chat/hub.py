@@ -88,8 +88,7 @@ class Hub:
         self._users: dict[int, _User] = {}
         self.doubtful: set[int] = set()
         self.uncompared: set[int] = set()
-        self.closed = False
-        """Nothing is taken from edges any more: this instance ends, and they say it again to the next."""
+        self.closed = False  # nothing is taken from edges any more: they say it again to the next instance
 
     @property
     def edges(self) -> Collection[Edge]:

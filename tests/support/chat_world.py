@@ -18,7 +18,7 @@ from services.chat.events import MessageEncoder
 from services.chat.memory import MemoryRoomStore
 from services.chat.outbox import OutboxRelay
 from services.chat.use_cases.changes import Changes
-from services.chat.use_cases.limits import SendLimit
+from services.chat.use_cases.limits import CHANGE_BURST, CHANGE_RATE, SendLimit
 from services.chat.use_cases.members import MemberCache
 from services.chat.use_cases.memberships import Memberships
 from services.chat.use_cases.pending import Pending
@@ -101,7 +101,11 @@ class World:
             now=self.time.today,
         )
         self.memberships = Memberships(
-            store=self.store, changes=self.changes, users=MemoryUsers(), now=self.time.today
+            store=self.store,
+            changes=self.changes,
+            users=MemoryUsers(),
+            now=self.time.today,
+            limit=SendLimit(self.time, rate=CHANGE_RATE, burst=CHANGE_BURST),
         )
 
     def new_id(self) -> int:

@@ -1,10 +1,13 @@
-"""How often a user may send into a room: GCRA, one number per user and room."""
+"""How often a user may send into a room, or change who is in it: GCRA, one number per user and room."""
 
 from __future__ import annotations
 
 from services.chat.ports import Clock, RoomMember
 
 MAX_KEYS = 200_000
+CHANGE_RATE = 1.0
+CHANGE_BURST = 60
+"""Comings and goings that one user causes in one room: each is an event that every member gets for ever."""
 
 
 class SendLimit:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis.caller import Caller
+from chassis.errors import RateLimited
 from services.chat import domain
 from services.chat.domain import Action, Change, Crowd, Membership, Room
 from services.chat.errors import UserNotFound
 from services.chat.ports import Now, RoomStore, Users
 from services.chat.use_cases.changes import Changes
+from services.chat.use_cases.limits import SendLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +26,18 @@ class Page:
 class Memberships:
     """The membership methods; each locks the room, so rules see what the last change left."""
 
-    def __init__(self, *, store: RoomStore, changes: Changes, users: Users, now: Now) -> None:
+    def __init__(
+        self, *, store: RoomStore, changes: Changes, users: Users, now: Now, limit: SendLimit
+    ) -> None:
         self._store = store
         self._changes = changes
         self._users = users
         self._now = now
+        self._limit = limit
 
     async def join(self, user_id: int, room_id: int) -> Membership:
-        """Enters a public room. Raises RoomNotPublic, Banned, RoomArchived, OutcomeUnknown."""
+        """Enters a public room. Raises RoomNotPublic, Banned, RoomArchived, RateLimited, OutcomeUnknown."""
+        self._check_rate(user_id, room_id)
         now = self._now()
 
         def decide(room: Room | None, crowd: Crowd) -> list[Change]:
@@ -42,7 +48,8 @@ class Memberships:
         return changed.memberships[user_id]
 
     async def leave(self, user_id: int, room_id: int) -> None:
-        """Leaves a room. Raises NotAMember, DirectRoomFixed, LastOwner, OutcomeUnknown."""
+        """Leaves a room. Raises NotAMember, DirectRoomFixed, LastOwner, RateLimited, OutcomeUnknown."""
+        self._check_rate(user_id, room_id)
 
         def decide(room: Room | None, crowd: Crowd) -> list[Change]:
             return domain.leave(room, crowd, room_id, user_id)
@@ -53,8 +60,10 @@ class Memberships:
     async def add(self, caller: Caller, room_id: int, user_ids: Sequence[int]) -> list[Membership]:
         """Brings users in, all or none, in the order asked.
 
-        Raises NotAMember, RoleTooLow, DirectRoomFixed, UserNotFound, Banned, RoomArchived, OutcomeUnknown.
+        Raises NotAMember, RoleTooLow, DirectRoomFixed, UserNotFound, Banned, RoomArchived, RateLimited,
+        OutcomeUnknown.
         """
+        self._check_rate(caller.user_id, room_id)
         wanted = list(dict.fromkeys(user_ids))
         await self._check_may_add(caller.user_id, room_id)
         if missing := await self._users.missing(caller, wanted):
@@ -72,8 +81,9 @@ class Memberships:
     async def remove(self, user_id: int, room_id: int, target_user_id: int) -> None:
         """Takes a member of a lower role out.
 
-        Raises NotAMember, RoleTooLow, DirectRoomFixed, OutcomeUnknown.
+        Raises NotAMember, RoleTooLow, DirectRoomFixed, RateLimited, OutcomeUnknown.
         """
+        self._check_rate(user_id, room_id)
 
         def decide(room: Room | None, crowd: Crowd) -> list[Change]:
             return domain.remove_member(room, crowd, room_id, user_id, target_user_id)
@@ -89,6 +99,11 @@ class Memberships:
         found = await self._store.list_memberships(room_id, after_join_number, limit + 1)
         page = found[:limit]
         return Page(page, page[-1].join_number if len(found) > limit else None)
+
+    def _check_rate(self, user_id: int, room_id: int) -> None:
+        wait = self._limit.take((room_id, user_id))
+        if wait > 0:
+            raise RateLimited(retry_after=wait)
 
     async def _check_may_add(self, user_id: int, room_id: int) -> None:
         """Refuses before the users are looked up, so that an outsider learns nothing about them."""

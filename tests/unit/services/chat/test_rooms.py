@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from chassis.errors import Failure, InvalidField, OutcomeUnknown
+from chassis.errors import Failure, InvalidField, OutcomeUnknown, RateLimited
 from services.chat.domain import RoomKind
 from services.chat.sweeper import Sweeper
+from services.chat.use_cases.limits import CHANGE_BURST
 from services.chat.use_cases.sending import draft
 from tests.support.chat_world import World, caller, running, settle
 
@@ -131,6 +132,19 @@ async def test_who_joins_a_public_room_is_in_the_log() -> None:
     first = await world.memberships.join(STRANGER, room_id)
     assert await world.memberships.join(STRANGER, room_id) == first
     assert world.kinds(room_id) == ["member_joined"] * 2
+
+
+async def test_coming_and_going_without_end_is_limited() -> None:
+    """Each is an event that everybody gets for ever; who waits may go on."""
+    world = World()
+    room_id = await make(world, RoomKind.PUBLIC)
+    for _ in range(CHANGE_BURST // 2):
+        await world.memberships.join(STRANGER, room_id)
+        await world.memberships.leave(STRANGER, room_id)
+    with pytest.raises(RateLimited) as limited:
+        await world.memberships.join(STRANGER, room_id)
+    world.time.now += limited.value.retry_after or 0.0
+    await world.memberships.join(STRANGER, room_id)
 
 
 async def test_adding_is_all_or_none() -> None:
