@@ -1,4 +1,4 @@
-"""What a database that was set back needs before anything may run on it: a new epoch and a new place in Kafka.
+"""What a database that was set back needs before anything may run on it: a new epoch, a place in Kafka.
 
 A restored database is older than what clients have seen and than what Kafka holds.
 docs/decisions/0008-backup-and-restore.md has the argument.
