@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -53,8 +53,20 @@ class World:
         start = sequencer.positions[partition].next_offset
         return await sequencer.process({partition: self.tape.batch(start, stop)})
 
+    async def restored(self, epoch: int, heads: Mapping[int, int]) -> None:
+        """Leaves the mark of a restore: the heads that the backup had."""
+        if isinstance(self.reader, MemoryLog):
+            self.reader.room_epoch[epoch] = dict(heads)
+            return
+        await self.pool.execute("INSERT INTO log_epoch VALUES ($1)", epoch)
+        rows = [(room_id, epoch, head) for room_id, head in heads.items()]
+        await self.pool.executemany("INSERT INTO room_epoch VALUES ($1, $2, $3)", rows)
 
-TABLES = "log_position, room_head, room_event, request, message, membership, receipt, dead_letter"
+
+TABLES = (
+    "log_position, room_head, room_event, request, message, membership, receipt, dead_letter, room_epoch, "
+    "log_epoch"
+)
 
 
 @asynccontextmanager
