@@ -133,7 +133,7 @@ class Link:
 
     def send(self, connection_id: int, request: SendMessageRequest, on_outcome: OnOutcome) -> None:
         """Sends a message; `on_outcome` is called once. Raises Overloaded."""
-        self._backlog.check(len(self._unanswered))
+        self._backlog.admit(request.room_id)
         tag = self._next_tag
         self._next_tag += 1
         send = pb.Send(connection_id=connection_id, tag=tag, request=request)
@@ -166,6 +166,7 @@ class Link:
         unanswered = self._unanswered.pop(tag, None)
         self._staged.sends.pop(tag, None)
         if unanswered is not None:
+            self._backlog.leave(unanswered.send.request.room_id)
             unanswered.on_outcome(result)
 
     async def run(self) -> None:

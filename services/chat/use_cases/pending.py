@@ -50,18 +50,20 @@ class Pending:
         self._next += 1
         return self._next
 
-    def check_room(self) -> None:
-        """Raises Overloaded when as many wait as may: as many as got their outcome in a second lately."""
-        self._backlog.check(len(self._waiting))
+    def check_room(self, room_id: int) -> None:
+        """Raises Overloaded when one more for this room may not wait: as many do as get done in time."""
+        self._backlog.check(room_id)
 
     def add(self, correlation: int, entry: LogEntry, settle: Settle) -> None:
         """Waits: `settle` is called once, with the outcome or a failure."""
         now = self._clock()
         self._waiting[correlation] = _Waiting(entry, settle, now, now + ASK_SECONDS)
+        self._backlog.enter(entry.room_id)
 
     def discard(self, correlation: int) -> None:
         """Forgets a waiter without calling it."""
-        self._waiting.pop(correlation, None)
+        if correlation in self._waiting:
+            self._take(correlation)
 
     def resolve(self, outcome: Outcome) -> None:
         """Hands an outcome to who waits for it; late and foreign ones are ignored."""
@@ -69,8 +71,7 @@ class Pending:
         waiting = self._waiting.get(outcome.correlation)
         if waiting is None or waiting.entry.room_id != outcome.room_id:
             return
-        del self._waiting[outcome.correlation]
-        waiting.settle(outcome)
+        self._take(outcome.correlation).settle(outcome)
 
     def expire(self) -> int:
         """Tells those who waited too long that the outcome is unknown, and gives their number."""
@@ -81,7 +82,7 @@ class Pending:
                 break
             late.append(correlation)
         for correlation in late:
-            self._waiting.pop(correlation).settle(OutcomeUnknown())
+            self._take(correlation).settle(OutcomeUnknown())
         return len(late)
 
     def to_ask(self) -> Sequence[RequestKey]:
@@ -95,3 +96,8 @@ class Pending:
                 waiting.ask_at = now + ASK_AGAIN_SECONDS
                 keys.append(RequestKey(waiting.entry, correlation))
         return keys
+
+    def _take(self, correlation: int) -> _Waiting:
+        waiting = self._waiting.pop(correlation)
+        self._backlog.leave(waiting.entry.room_id)
+        return waiting

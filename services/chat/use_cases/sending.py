@@ -111,7 +111,7 @@ class Sending:
 
     def _start(self, user_id: int, message: Draft, settle: Settle) -> None:
         try:
-            self._pending.check_room()
+            self._pending.check_room(message.room_id)
             self._check_rate(user_id, message.room_id)
             key = (message.room_id, user_id)
             known = self._members.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chassis.backlog import AT_LEAST, Backlog
+from chassis.backlog import AT_LEAST, SHARE_OF_A_ROOM, Backlog
 from chassis.errors import Overloaded
 
 
@@ -26,35 +26,61 @@ def work(backlog: Backlog, time: Time, count: int, seconds: int = 1) -> None:
         time.now += 1
 
 
-def refuses(backlog: Backlog, waiting: int) -> bool:
-    try:
-        backlog.check(waiting)
-    except Overloaded:
-        return True
-    return False
+def fill(backlog: Backlog) -> int:
+    """Lets in, each for another room, until one is refused; how many."""
+    for number in range(100_000):
+        try:
+            backlog.admit(number)
+        except Overloaded:
+            return number
+    raise AssertionError("there is no bound")
 
 
 def test_after_silence_a_burst_may_wait() -> None:
-    backlog = Backlog(Time(), most=10_000)
-    assert not refuses(backlog, AT_LEAST - 1)
-    assert refuses(backlog, AT_LEAST)
+    assert fill(Backlog(Time(), most=10_000)) == AT_LEAST
 
 
-def test_as_many_may_wait_as_are_done_in_a_second() -> None:
+def test_as_many_may_wait_as_are_done_in_half_a_second() -> None:
     time = Time()
     backlog = Backlog(time, most=10_000)
     work(backlog, time, 3_000)
-    assert not refuses(backlog, 2_999)
-    assert refuses(backlog, 3_000)
+    assert fill(backlog) == 1_500
+
+
+def test_who_waits_no_longer_makes_room() -> None:
+    backlog = Backlog(Time(), most=10_000)
+    fill(backlog)
+    backlog.leave(0)
+    backlog.check(0)
+
+
+def test_one_room_may_only_take_its_share() -> None:
+    """The others are let in as if it were not there."""
+    backlog = Backlog(Time(), most=10_000)
+    for _ in range(AT_LEAST // SHARE_OF_A_ROOM):
+        backlog.admit(7)
+    with pytest.raises(Overloaded):
+        backlog.check(7)
+    backlog.check(8)
+
+
+def test_the_share_of_a_room_grows_with_what_is_done() -> None:
+    time = Time()
+    backlog = Backlog(time, most=10_000)
+    work(backlog, time, 5_000)
+    for _ in range(500):
+        backlog.admit(7)
+    with pytest.raises(Overloaded):
+        backlog.check(7)
 
 
 def test_a_pause_of_a_few_seconds_changes_nothing() -> None:
-    """The best of the last seconds counts; what a short stop of the broker holds back is not refused."""
+    """The best of the last seconds counts: a short stop of the broker does not make it a slow system."""
     time = Time()
     backlog = Backlog(time, most=10_000)
     work(backlog, time, 3_000)
     time.now += 3
-    assert not refuses(backlog, 2_999)
+    assert fill(backlog) == 1_500
 
 
 def test_when_nothing_is_done_any_more_only_a_burst_may_wait() -> None:
@@ -63,23 +89,23 @@ def test_when_nothing_is_done_any_more_only_a_burst_may_wait() -> None:
     backlog = Backlog(time, most=10_000)
     work(backlog, time, 3_000, seconds=5)
     time.now += 6
-    assert refuses(backlog, AT_LEAST)
+    assert fill(backlog) == AT_LEAST
 
 
 def test_the_bound_of_memory_stays() -> None:
     time = Time()
     backlog = Backlog(time, most=2)
     work(backlog, time, 3_000)
-    assert not refuses(backlog, 1)
-    assert refuses(backlog, 2)
+    assert fill(backlog) == 2
 
 
 def test_who_is_refused_is_told_different_times_to_come_back() -> None:
     backlog = Backlog(Time(), most=1)
+    backlog.enter(7)
     told = []
     for _ in range(50):
         with pytest.raises(Overloaded) as refused:
-            backlog.check(1)
+            backlog.check(7)
         told.append(refused.value.retry_after or 0.0)
     assert 1.0 <= min(told) < max(told) <= 3.0
     assert len(set(told)) > 25

@@ -76,12 +76,31 @@ def test_no_more_than_the_limit_wait() -> None:
     """The next one is refused as OVERLOADED before anything is sent."""
     pending = Pending(Time(), first=10, limit=2)
     pending.add(11, entry(1), Waiter())
-    pending.check_room()
+    pending.check_room(8)
     pending.add(12, entry(2), Waiter())
     with pytest.raises(Overloaded):
-        pending.check_room()
+        pending.check_room(8)
     pending.discard(12)
-    pending.check_room()
+    pending.check_room(8)
+
+
+def test_what_ended_in_any_way_makes_room_for_others() -> None:
+    """By its outcome, by nobody's waiting any longer, or by being taken back."""
+    time = Time()
+    pending = Pending(time, first=10, limit=3)
+    pending.add(11, entry(1), Waiter())
+    time.now += 6
+    pending.add(12, entry(2), Waiter())
+    pending.add(13, entry(3), Waiter())
+    pending.expire()
+    pending.resolve(Outcome(12, Disposition.COMMITTED, 7, 1))
+    pending.resolve(Outcome(12, Disposition.COMMITTED, 7, 1))
+    pending.discard(13)
+    pending.discard(13)
+    assert len(pending) == 0
+    for correlation in (14, 15, 16):
+        pending.check_room(8 + correlation)
+        pending.add(correlation, entry(correlation), Waiter())
 
 
 async def test_the_sweeper_finds_what_no_hint_told() -> None:
