@@ -20,7 +20,7 @@ from tests.support.eventually import eventually
 from tests.support.stack import ATTACH, ROOT, Stack, running_stack
 
 EDGE = "edge-1"
-LOAD_SECONDS = 60.0
+LOAD_SECONDS = 180.0
 """For a process to load; others may do the same on the same cores."""
 READY_SECONDS = 15.0
 """For a process to be ready once it and everything that it needs lives."""

@@ -125,6 +125,13 @@ class SwarmClient:
         except httpx.TransportError:
             return
 
+    async def _refresh(self, peer: Peer) -> None:
+        """New tokens for a connection that lives on, after a pause: a server's clock may be wrong."""
+        await asyncio.sleep(self._random.uniform(*RECONNECT_SECONDS))
+        await self._new_tokens()
+        with contextlib.suppress(Refused, Closed, TimeoutError):
+            await peer.ask({"refresh": {"accessToken": self.user.access_token}})
+
     async def _send(self, room: int, text: str) -> None:
         request_id = str(uuid.uuid4())
         self._note(Kind.INVOKE, room, request_id=request_id, body=text)
@@ -141,6 +148,9 @@ class SwarmClient:
             except TimeoutError:
                 self._complain(f"got neither an answer nor a close for {request_id}")
             except Refused as error:
+                if error.reason == "TOKEN_EXPIRED":
+                    await self._refresh(peer)
+                    continue
                 if not error.retryable:
                     self._note(Kind.FAIL, room, request_id=request_id)
                     self._complain(f"was refused: {error}")
