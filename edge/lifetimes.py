@@ -18,6 +18,8 @@ from edge.protocol.errors import HelloTooLate
 from edge.wheel import Wheel
 
 MISSED_HEARTBEATS = 2
+ANSWER_SHARE = 0.25
+"""Of a heartbeat, for the answer to a ping: who is gone is let go within two heartbeats, closing included."""
 
 
 class Close(Protocol):
@@ -45,6 +47,8 @@ class Lifetimes:
         self._request_of = request_of
         self._clock = clock
         self._draining = False
+        self._pinged: set[Peer] = set()
+        """Whose next alarm is for the answer to a ping."""
 
     def await_hello(self, peer: Peer) -> None:
         """`hello` is due, or its answer."""
@@ -56,13 +60,13 @@ class Lifetimes:
 
     def end(self, peer: Peer) -> None:
         """The peer is gone."""
+        self._pinged.discard(peer)
         self._wheel.cancel(peer)
 
     def keep(self, peer: Peer) -> None:
         """Sets the next alarm of an open connection: a heartbeat, a warning, or the end of its token."""
-        remaining = peer.connection.expire_time - self._clock()
-        warning = remaining if peer.connection.warned else remaining - self._settings.token_warning_seconds
-        self._wheel.set(peer, min(self._settings.heartbeat_seconds, max(0.0, warning)))
+        self._pinged.discard(peer)
+        self._set(peer, 1.0)
 
     def sweep(self) -> None:
         """Looks at the peers whose alarm is due."""
@@ -81,6 +85,11 @@ class Lifetimes:
             frame.goaway.reconnect_after.FromMilliseconds(int(delay * 1000))
             peer.send(frame)
             self._wheel.set(peer, delay)
+
+    def _set(self, peer: Peer, heartbeats: float) -> None:
+        remaining = peer.connection.expire_time - self._clock()
+        warning = remaining if peer.connection.warned else remaining - self._settings.token_warning_seconds
+        self._wheel.set(peer, min(heartbeats * self._settings.heartbeat_seconds, max(0.0, warning)))
 
     def _ring(self, peer: Peer) -> None:
         phase = peer.connection.phase
@@ -109,7 +118,11 @@ class Lifetimes:
             self.keep(peer)  # its pings wait in line; that it takes bytes is watched instead (Bounds.stalled)
         elif connection.missed >= MISSED_HEARTBEATS:
             self._close(peer, CloseCode.NO_HEARTBEAT)
+        elif peer in self._pinged and not connection.missed:
+            self._pinged.discard(peer)  # it was heard of; the next ping comes a heartbeat after the last
+            self._set(peer, 1.0 - ANSWER_SHARE)
         else:
             connection.missed += 1
             peer.send(ServerFrame(ping=Ping()))
-            self.keep(peer)
+            self._pinged.add(peer)
+            self._set(peer, ANSWER_SHARE)

@@ -1,0 +1,86 @@
+"""Heartbeats by a clock of our own: who answers is asked rarely, who is gone is let go soon."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edge.config import EdgeSettings
+from edge.lifetimes import Lifetimes
+from edge.protocol.codes import CloseCode
+from edge.protocol.connection import Connection, Phase
+from edge.wheel import Wheel
+
+HEARTBEAT, CLOSE_SECONDS, GONE_SECONDS = 25.0, 5.0, 45.0
+"""GONE: a dead peer's connection is over by then, its closing handshake included."""
+STEP = 0.25
+
+
+class Silent:
+    """A peer that is open, and whose pings are counted."""
+
+    slow = False
+
+    def __init__(self) -> None:
+        self.connection = Connection(1)
+        self.connection.phase = Phase.OPEN
+        self.connection.expire_time = 1e9
+        self.alarm = 0
+        self.pinged = 0
+
+    def send(self, _frame: object) -> None:
+        """A ping: nothing else is due."""
+        self.pinged += 1
+
+
+class World:
+    """Time that passes, one peer in it, and its end."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.peer = Silent()
+        self.pings: list[float] = []
+        self.closed: tuple[float, CloseCode] | None = None
+        settings = EdgeSettings.model_construct(heartbeat_seconds=HEARTBEAT, token_warning_seconds=60.0)
+        wheel = Wheel(STEP, lambda: self.now)
+        peer: Any = self.peer
+        self.lifetimes = Lifetimes(settings, wheel, self._close, lambda _: 0, lambda: self.now)
+        self.lifetimes.keep(peer)
+
+    def _close(self, peer: Any, code: CloseCode, failure: object = None, request_id: int = 0) -> None:
+        del peer, failure, request_id
+        self.closed = self.now, code
+
+    def pass_(self, seconds: float, *, answers: bool) -> None:
+        """Time passes; a peer that answers does so at once."""
+        for _ in range(int(seconds / STEP)):
+            self.now += STEP
+            before = self.peer.pinged
+            self.lifetimes.sweep()
+            if self.peer.pinged > before:
+                self.pings.append(self.now)
+                if answers:
+                    self.peer.connection.missed = 0
+
+
+def test_who_answers_is_asked_once_a_heartbeat() -> None:
+    """As often as before, for ever: an idle connection costs one ping in 25 s."""
+    world = World()
+    world.pass_(40 * HEARTBEAT, answers=True)
+    assert world.closed is None
+    gaps = [later - earlier for earlier, later in zip(world.pings, world.pings[1:], strict=False)]
+    assert all(gap == pytest.approx(HEARTBEAT, abs=2 * STEP) for gap in gaps)
+
+
+@pytest.mark.parametrize("lived", [0.0, 10.0, HEARTBEAT, 30.0, 2 * HEARTBEAT + 7, 100.0])
+def test_who_is_gone_is_let_go_in_time(lived: float) -> None:
+    """After two pings without an answer, whenever it went."""
+    world = World()
+    world.pass_(lived, answers=True)
+    world.pass_(2 * HEARTBEAT, answers=False)
+    assert world.closed is not None
+    when, code = world.closed
+    assert code is CloseCode.NO_HEARTBEAT
+    assert when - lived <= GONE_SECONDS - CLOSE_SECONDS
+    assert sum(ping > lived for ping in world.pings) == 2
