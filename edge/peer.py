@@ -126,6 +126,11 @@ class Peer(ABC):
         if len(receipts) > IN_FLIGHT:
             del receipts[next(iter(receipts))]
 
+    def take_back_receipt(self, room_id: int) -> None:
+        """It was not accepted: what others say is news again."""
+        if self.receipts is not None:
+            self.receipts.pop(room_id, None)
+
     def knows_receipt(self, room_id: int, sequence: int) -> bool:
         """Whether it is the one who said so."""
         return self.receipts is not None and self.receipts.get(room_id, 0) >= sequence

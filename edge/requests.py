@@ -109,7 +109,11 @@ class Requests:
         origin = Origin(peer.address, peer.connection.token)
 
         async def advance() -> None:
-            await self._gateway.call(ADVANCE_RECEIPT, request, origin)
+            try:
+                await self._gateway.call(ADVANCE_RECEIPT, request, origin)
+            except BaseException:
+                peer.take_back_receipt(body.room_id)
+                raise
             self._ok(peer, request_id)
 
         self._start(peer, Kind.RECEIPT, request_id, advance)

@@ -58,6 +58,7 @@ class Told:
         self._user_id = user_id
         self.cursors = cursors
         self.gaps = 0
+        self.resets = 0
 
     def take(self, frame: ServerFrame) -> None:
         """The next frame."""
@@ -68,6 +69,9 @@ class Told:
             self._advance(room, sequence, sequence)
         elif kind == "skip":
             self._advance(frame.skip.room_id, frame.skip.from_sequence, frame.skip.to_sequence)
+        elif kind == "gap" and frame.gap.reset:
+            self.resets += 1
+            self.cursors[frame.gap.room_id] = frame.gap.head_sequence
         elif kind == "gap":
             self.gaps += 1
             self._advance(frame.gap.room_id, frame.gap.from_sequence, frame.gap.head_sequence)

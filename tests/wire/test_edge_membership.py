@@ -166,3 +166,14 @@ async def test_a_receipt_is_answered_and_shown(here: Here) -> None:
     async with client(here, 1) as ada, client(here, 2) as ben:
         assert "ok" in await ada.ask(receipt={"roomId": "7", "readSequence": "2"})
         assert await ben.event() == {"receipt": {"roomId": "7", "userId": "1", "readSequence": "2"}}
+
+
+async def test_a_receipt_is_shown_to_the_user_elsewhere_and_not_to_who_gave_it(here: Here) -> None:
+    here.world.room(7, 1)
+    async with client(here, 1) as phone, client(here, 1) as desk:
+        assert "ok" in await phone.ask(receipt={"roomId": "7", "readSequence": "1"})
+        assert "receipt" in await desk.event()
+        here.world.say(7, 1)
+        assert "event" in await phone.event()
+        assert "ok" in await desk.ask(receipt={"roomId": "7", "readSequence": "2"})
+        assert (await phone.event())["receipt"]["readSequence"] == "2"
