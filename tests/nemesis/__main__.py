@@ -18,6 +18,7 @@ from tests.nemesis.schedule import draw
 from tests.support.armed import FOLDER, Armory
 from tests.support.stack import ATTACH, running_stack
 from tests.support.swarm import running_swarm
+from tests.support.toxiproxy_stack import linked_stack
 from tests.support.wanderers import wanderers
 
 STEPS_A_MINUTE = 30
@@ -33,15 +34,18 @@ def main() -> int:
     arguments = _parser().parse_args()
     os.environ.pop(ATTACH, None)
     if arguments.list:
-        print("\n".join(sorted(fault.name for fault in all_faults())))
+        print("\n".join(sorted(fault.name for fault in all_faults(links=arguments.links))))
         return 0
     try:
-        with tempfile.TemporaryDirectory(prefix="polychat-failpoints-") as points:
-            os.environ[FOLDER] = points
-            with running_stack() as stack:
-                asyncio.run(_run(Armory(stack, Path(points)), arguments))
+        with tempfile.TemporaryDirectory(prefix="polychat-nemesis-") as scratch:
+            os.environ[FOLDER] = scratch
+            with linked_stack(Path(scratch)) if arguments.links else running_stack() as stack:
+                asyncio.run(_run(Armory(stack, Path(scratch)), arguments))
     except UncleanError:
-        print(f"same faults: ./scripts/nemesis --seed {arguments.seed} --minutes {arguments.minutes:g}")
+        links = " --links" if arguments.links else ""
+        print(
+            f"same faults: ./scripts/nemesis --seed {arguments.seed} --minutes {arguments.minutes:g}{links}"
+        )
         return 1
     return 0
 
@@ -62,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--pace", type=float, default=1.0, help="longer pauses, for a busy machine; default: 1, try 2 or 3"
     )
+    parser.add_argument("--links", action="store_true", help="also bad links, by toxiproxy (built with Go)")
     parser.add_argument("--list", action="store_true", help="only print the names of all faults")
     return parser
 
@@ -69,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
 async def _run(armory: Armory, arguments: argparse.Namespace) -> None:
     stack = armory.stack
     report = Report(arguments.seed)
-    plan = draw(arguments.seed, all_faults(), int(arguments.minutes * STEPS_A_MINUTE) + 1)
+    faults = all_faults(links=arguments.links)
+    plan = draw(arguments.seed, faults, int(arguments.minutes * STEPS_A_MINUTE) + 1)
     print(f"seed {arguments.seed}, {arguments.minutes:g} minutes, logs in {stack.data / 'logs'}", flush=True)
     seed, pace = arguments.seed, arguments.pace
     async with (

@@ -7,13 +7,14 @@ from tests.nemesis.consul_faults import consul_faults
 from tests.nemesis.failpoint_faults import failpoint_faults
 from tests.nemesis.fault import Fault
 from tests.nemesis.kafka_faults import kafka_faults
+from tests.nemesis.link_faults import link_faults
 from tests.nemesis.postgres_faults import postgres_faults
 from tests.nemesis.processes import process_faults
 from tests.nemesis.redis_faults import redis_faults
 
 
-def all_faults() -> list[Fault]:
-    """In a fixed order: with it, a seed means one sequence."""
+def all_faults(*, links: bool = False) -> list[Fault]:
+    """In a fixed order: with it, a seed means one sequence. `links`: also those that need toxiproxy."""
     return [
         *process_faults(),
         *postgres_faults(),
@@ -22,4 +23,5 @@ def all_faults() -> list[Fault]:
         *kafka_faults(),
         *client_faults(),
         *failpoint_faults(),
+        *(link_faults() if links else ()),
     ]

@@ -23,6 +23,7 @@ FAILING = {
     "message": ("message.before_commit", "message.after_commit", "message.before_offset"),
 }
 LATEST_HIT = 5
+SCATTERED = 0.5
 
 
 def failpoint_faults() -> list[Fault]:
@@ -41,6 +42,8 @@ def _all(points: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
 def _kills(part: str, point: str) -> Inject:
     async def kill(world: World, _seconds: float, chance: random.Random) -> None:
         pid = await world.armory.arm(part, f"{point}=kill@{chance.randint(1, LATEST_HIT)}")
+        if part.startswith("edge"):
+            _scatter(world, chance)
         await world.stack.back(part, pid)
 
     return kill
@@ -55,12 +58,21 @@ def _fails(part: str, point: str) -> Inject:
 
 
 def _stalls(part: str, point: str) -> Inject:
-    async def stall(world: World, seconds: float, _chance: random.Random) -> None:
+    async def stall(world: World, seconds: float, chance: random.Random) -> None:
         await world.armory.arm(part, f"{point}=stall({seconds:.1f})@1")
+        if part.startswith("edge"):
+            _scatter(world, chance)
         await _reached(world, part, point)
         await asyncio.sleep(seconds)
 
     return stall
+
+
+def _scatter(world: World, chance: random.Random) -> None:
+    """After a restart of one edge all clients are on the other: half of those that are cut come back."""
+    for client in world.swarm.clients:
+        if chance.random() < SCATTERED:
+            client.cut()
 
 
 async def _reached(world: World, part: str, point: str) -> None:

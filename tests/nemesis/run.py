@@ -26,9 +26,6 @@ RETURN_SECONDS = 90.0
 """For parts that ended to be started again by the supervisor; several at once wait for each other."""
 BLOW_SECONDS = 150.0
 """A fault that takes longer than this, with everything it waits for, is a mistake of its own."""
-ANSWER_SECONDS = 10.0
-"""A send is answered or its connection closed within 5 s (ANSWER); twice that for two busy cores."""
-
 NOT_DONE = (OSError, TimeoutError, psycopg.Error, RedisError, KafkaError, httpx.HTTPError)
 """A part did not come back, or did not do what it was asked: nothing of ours, but not to be passed over."""
 
@@ -93,7 +90,4 @@ async def _judge(world: World, report: Report) -> None:
     await world.wanderers.finish()
     await swarm.finish()
     broken = [*await swarm.judge(), *(f"no answer to {one}" for one in swarm.unanswered())]
-    slowest = swarm.journal.slowest_answer
-    if slowest > ANSWER_SECONDS:
-        broken.append(f"ANSWER: an answer took {slowest:.1f} s")
     report.close(swarm.journal, world.wanderers.moves, broken)

@@ -137,6 +137,7 @@ class Peer:
             for answer in self._waiting.values():
                 if not answer.done():
                     answer.set_exception(lost)
+                    answer.exception()  # looked at: who asked may have given up, which is no news
             self._changed.set()
 
     async def _take(self, frame: Frame) -> None:
