@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.api import Api
+from tests.support.matrix import Matrix
 from tests.support.stack import ROOT, START_SECONDS, Stack
+from tests.support.swarm import Swarm
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -80,3 +83,14 @@ async def test_after_everything_was_killed_all_is_found_again(own_stack: Stack) 
     assert (await api.login(bert)).user_id == bert.user_id
     assert int((await api.send(bert, room, "on we go"))["sequence"]) == int(log[-1]["sequence"]) + 1
     await api.close()
+
+
+async def test_a_power_cut_in_the_middle_of_the_traffic(
+    own_stack: Stack, swarm: Swarm, matrix: Matrix
+) -> None:
+    """Everybody is sending when it comes; afterwards they go on by themselves, and nothing is lost."""
+    async with matrix.fault("power cut", swarm):
+        _kill_all(own_stack.data / "run")
+        again = await asyncio.to_thread(_up, own_stack)
+        assert again.returncode == 0, again.stdout
+    await matrix.judge(swarm)
