@@ -16,16 +16,23 @@ def check_views(history: Sequence[Record], logs: Logs, memberships: Memberships)
     content = {(room, event.sequence): event for room, log in logs.items() for event in log}
     resets = {(r.client, r.room): r.time for r in history if r.kind is Kind.RESET}
     last: dict[View, Record] = {}
+    welcomed: set[View] = set()
+    """Rooms that the client's connection was told when it began, or has seen something of."""
     for record in history:
         view = (record.client, record.room)
         if record.kind is Kind.RESET:
             last[view] = record
+        if record.kind is Kind.STATE:
+            welcomed.add(view)
         if record.kind is Kind.RESUME:
             yield from _resumed(last.get(view), record)
             last[view] = record
+            welcomed.discard(view)
         if record.kind in SEEN:
-            yield from _next(last.get(view), record, memberships)
+            if view in welcomed or not _begins(record, memberships):
+                yield from _next(last.get(view), record, memberships)
             last[view] = record
+            welcomed.add(view)
         if record.kind is Kind.GAP:
             yield from _announced(last.get(view), record, memberships)
         if record.kind is Kind.RECEIVE and record.time >= resets.get(view, 0.0):
@@ -51,6 +58,12 @@ def _next(last: Record | None, record: Record, memberships: Memberships) -> Iter
         yield Violation("I4", text, (last, record))
     elif _passes_over(last, record, memberships):
         yield Violation("I4", f"room {record.room} reached {record.client} with a hole", (last, record))
+
+
+def _begins(record: Record, memberships: Memberships) -> bool:
+    """Whether it is the event of a join: a room that was none of the client's when its connection began
+    starts with it, whatever the client has of an earlier time."""
+    return any(first == record.sequence for first, _ in memberships.get((record.room, record.user), ()))
 
 
 def _announced(last: Record | None, record: Record, memberships: Memberships) -> Iterable[Violation]:

@@ -293,6 +293,18 @@ def test_nothing_of_the_time_between_reaches_who_comes_back(leaked: int) -> None
     assert "I5" in promises(check(records, logs, memberships))
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_a_room_that_was_not_told_at_the_beginning_starts_with_the_join(told: bool) -> None:
+    """Carl was away when he was removed, and came back to a connection without the room. Had the room been
+    in its welcome, the rest of the first stretch was due."""
+    records, logs, memberships = came_back()
+    del records[receive(records, "carl", 5)]
+    records.append(Record("carl", CARL, 56.0, Kind.RESUME, ROOM, sequence=4))
+    if told:
+        records.append(Record("carl", CARL, 56.1, Kind.STATE, ROOM, 10, 10))
+    assert promises(check(records, logs, memberships)) == ({"I4"} if told else set())
+
+
 def test_who_was_removed_while_away_need_not_see_the_end() -> None:
     """The rest of a membership that is over is not theirs to ask for any more."""
     records, logs, memberships = came_back()
