@@ -191,6 +191,11 @@ class Peer(ABC):
         """Bytes that wait to be taken by the peer."""
 
     @property
+    def backlog(self) -> int:
+        """The same with what the kernel has: whatever is sent now comes after it."""
+        return self.unsent
+
+    @property
     @abstractmethod
     def taken(self) -> int:
         """Grows when the peer takes bytes while it is slow."""

@@ -227,9 +227,14 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     @property
+    def backlog(self) -> int:
+        """See Peer."""
+        return self.unsent + self._in_kernel()
+
+    @property
     def taken(self) -> int:
         """See Peer."""
-        return self._added - self.unsent - self._in_kernel()
+        return self._added - self.backlog
 
     def _in_kernel(self) -> int:
         """Bytes that the kernel has and the peer has not acknowledged; 0 where that cannot be asked."""

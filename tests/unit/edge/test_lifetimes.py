@@ -21,6 +21,7 @@ class Silent:
     """A peer that is open, and whose pings are counted."""
 
     slow = False
+    backlog = 0
 
     def __init__(self) -> None:
         self.connection = Connection(1)
@@ -62,6 +63,17 @@ class World:
                 self.pings.append(self.now)
                 if answers:
                     self.peer.connection.missed = 0
+
+
+def test_who_has_much_to_take_is_not_asked() -> None:
+    """Its answer would come when it has taken the rest; then it is asked again."""
+    world = World()
+    world.peer.backlog = 16 * 1024
+    world.pass_(40 * HEARTBEAT, answers=False)
+    assert (world.pings, world.closed) == ([], None)
+    world.peer.backlog = 0
+    world.pass_(3 * HEARTBEAT, answers=False)
+    assert world.closed is not None
 
 
 def test_who_answers_is_asked_once_a_heartbeat() -> None:
