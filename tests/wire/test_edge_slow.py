@@ -10,6 +10,7 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
@@ -179,6 +180,25 @@ async def test_requests_are_answered_while_lagging() -> None:
             connected.transport.resume_reading()
             sent = await Client(connected).reply(2)
             assert sent["sent"]["sequence"] == str(here.world.log.head(7))
+
+
+async def test_a_large_reply_waits_for_what_is_untaken() -> None:
+    """It is not kept behind all that: the reader is told to ask again."""
+    async with open_here(slow_bytes=1024) as here:
+        here.world.room(7, 1, 2)
+        async with sleeper(here, 1) as connected, client(here, 2) as ben:
+            peer = peer_of(here, 1)
+            while not peer.slow:
+                here.world.say(7, 2, "x" * 15_000)
+                await ben.event()
+            params = {"requestId": str(uuid.uuid4()), "title": "Team", "kind": "ROOM_KIND_GROUP"}
+            call = {"method": "polychat.chat.v1.RoomService/CreateRoom", "params": params}
+            with patch("edge.peer.SMALL_REPLY_BYTES", 0), patch("edge.peer.REPLIES_BYTES", 0):
+                await connected.send(json.dumps({"id": 2, "call": call}))
+                await until(lambda: here.value("replies_total", kind="call", result="OVERLOADED") == 1)
+            connected.transport.resume_reading()
+            error = (await Client(connected).reply(2))["error"]
+            assert (error["reason"], error["retryable"]) == ("OVERLOADED", True)
 
 
 async def test_a_reader_that_asks_and_takes_nothing_is_not_read_from() -> None:
