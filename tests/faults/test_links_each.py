@@ -78,7 +78,6 @@ FAULTS: dict[str, Fault] = {
 TELLING = {
     ("message-postgres", "half-open"),
     ("message-kafka", "half-open"),
-    ("message-redis", "half-open"),
     ("chat-kafka", "reset"),
     ("to-chat", "half-open"),
 }
