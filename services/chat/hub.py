@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 
 
@@ -21,6 +22,9 @@ class Output(Protocol):
 
     def signal(self, signal: RoomSignal) -> None:
         """Passes a signal on; may be dropped."""
+
+    def opened(self, opened: ConnectionOpened) -> None:
+        """Tells a connection's rooms, the first time or again."""
 
     def head(self, room_id: int, head_sequence: int) -> None:
         """Tells a head to compare with."""
@@ -199,14 +203,6 @@ class Hub:
         """Passes events on, each once and ascending per room, and moves who joined or left by them."""
         for event in events:
             self._pass_event(event)
-
-    def introduce(self, user_id: int, event: EventRecord, head: int) -> None:
-        """Passes the event of a join that was missed, and the room's head, to the edges of its user."""
-        user = self._users.get(user_id)
-        if user is not None and event.room_id in user.rooms:
-            for edge in user.edges:
-                edge.output.event(event)
-                edge.output.head(event.room_id, head)
 
     def pass_signal(self, signal: RoomSignal) -> None:
         """Passes a signal on to the room's edges."""

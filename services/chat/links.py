@@ -114,9 +114,7 @@ class Link:
         for connection in accepted:
             await self._output.calm()
             if connection.user_id in lists and self._still_open(connection):
-                rooms = lists[connection.user_id]
-                self._output.opened(self._opened(connection, rooms))
-                self._tell_passed(rooms)
+                self._parts.placement.tell(self._output, connection, lists[connection.user_id])
         await self._compare(lists.values())
 
     async def _compare(self, lists: Iterable[UserRoomList]) -> None:
@@ -149,23 +147,6 @@ class Link:
             if self._still_open(connection):
                 self._parts.hub.close(self.edge, connection.connection_id)
                 self._output.opened(_refusal(connection.connection_id, failure))
-
-    def _opened(self, connection: Connection, rooms: UserRoomList) -> ConnectionOpened:
-        return ConnectionOpened(
-            connection_id=connection.connection_id,
-            user_id=connection.user_id,
-            rooms=rooms.rooms,
-            rooms_truncated=rooms.truncated,
-            log_epochs=rooms.log_epochs,
-        )
-
-    def _tell_passed(self, rooms: UserRoomList) -> None:
-        """What overtook the list went to edges that had the room already, which this one may not be. Not in
-        the list itself: its unread counts go with its heads (I6)."""
-        for room_id, head in rooms.heads.items():
-            passed = self._parts.hub.passed(room_id)
-            if passed > head:
-                self._output.head(room_id, passed)
 
     def _still_open(self, connection: Connection) -> bool:
         return self.edge.connections.get(connection.connection_id) is connection

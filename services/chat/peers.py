@@ -9,7 +9,6 @@ from typing import Protocol, TypeVar
 import grpc.aio
 from polychat.internal.log.v1 import log_read_service_pb2 as log_pb2
 from polychat.internal.log.v1.log_read_service_pb2_grpc import LogReadServiceStub
-from polychat.internal.log.v1.record_pb2 import EventRecord
 from polychat.user.v1.user_service_pb2 import BatchGetUsersRequest
 from polychat.user.v1.user_service_pb2_grpc import UserServiceStub
 
@@ -23,7 +22,6 @@ StubT = TypeVar("StubT", covariant=True)
 ROOMS_A_PAGE = 1000
 USERS_A_CALL = 100
 HEADS_A_CALL = 5000
-RANGES_A_CALL = 100
 LOOKUP_SECONDS = 1.0
 MAX_ROOMS_TOLD = 20_000
 """Of one user, so that they fit one message on a link; who is in more has the rest without events."""
@@ -116,24 +114,6 @@ class MessagePeer:
             response = await self._list(request)
             for rooms in response.users:
                 found[rooms.user_id] = await self._complete(rooms, response.log_epochs)
-        return found
-
-    async def events_at(self, places: Sequence[tuple[int, int]]) -> list[EventRecord]:
-        """The events at these (room id, sequence); what is not there is left out."""
-        found: list[EventRecord] = []
-        for start in range(0, len(places), RANGES_A_CALL):
-            ranges = [
-                log_pb2.LogRange(room_id=room_id, after_sequence=sequence - 1, limit=1)
-                for room_id, sequence in places[start : start + RANGES_A_CALL]
-            ]
-            try:
-                response = await self._client.stub.ReadEvents(
-                    log_pb2.ReadEventsRequest(ranges=ranges), metadata=self._metadata
-                )
-            except grpc.aio.AioRpcError as error:
-                raise from_rpc_error(error) from error
-            entries = [entry for stretch in response.stretches for entry in stretch.entries]
-            found.extend(entry.event for entry in entries if entry.HasField("event"))
         return found
 
     async def _complete(self, page: log_pb2.UserRooms, log_epochs: Sequence[int]) -> UserRoomList:

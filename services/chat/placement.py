@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from polychat.internal.log.v1.record_pb2 import EventRecord
+from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
 
-from services.chat.hub import Hub
+from services.chat.hub import Connection, Hub, Output
 from services.chat.peers import UserRoomList
 
 ATTEMPTS = 3
@@ -22,9 +22,6 @@ class LogReader(Protocol):
 
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
         """Last sequences of the rooms that have a log."""
-
-    async def events_at(self, places: Sequence[tuple[int, int]]) -> list[EventRecord]:
-        """The events at these (room id, sequence)."""
 
 
 class Placement:
@@ -58,27 +55,50 @@ class Placement:
         served = [room_id for room_id in room_ids if room_id in self._hub.rooms]
         return self._hub.compare(await self._log.heads(served)) if served else 0
 
+    def tell(self, output: Output, connection: Connection, rooms: UserRoomList) -> None:
+        """Tells an edge the rooms of a connection, and after them what has overtaken the list: it went to
+        edges that had the room already, which this one may not be. Not in the list itself, because its
+        unread counts go with its heads (I6)."""
+        output.opened(
+            ConnectionOpened(
+                connection_id=connection.connection_id,
+                user_id=connection.user_id,
+                rooms=rooms.rooms,
+                rooms_truncated=rooms.truncated,
+                log_epochs=rooms.log_epochs,
+            )
+        )
+        for room_id, head in rooms.heads.items():
+            passed = self._hub.passed(room_id)
+            if passed > head:
+                output.head(room_id, passed)
+
     async def read_again(self, user_ids: Collection[int]) -> None:
-        """For live connections, after hints were lost: joins that were missed are introduced by their own
-        event, rooms that were left are compared once more so that the edge sees how. May raise a Failure."""
+        """For live connections, after hints were lost: who is in a new room is told their rooms again, rooms
+        that were left are compared once more so that the edge sees how. May raise a Failure.
+
+        The list and not the event of the joining, which is old for an edge that serves the room to others.
+        """
         if not user_ids:
             return
         marks = {user_id: self._hub.mark(user_id) for user_id in user_ids}
         lists = await self._log.all_rooms(sorted(user_ids))
         gone = {r for u, rooms in lists.items() for r in self._hub.rooms_of(u) - rooms.heads.keys()}
         await self.compare(gone)
-        joins = {
-            (room_id, rooms.joined[room_id]): user_id
-            for user_id, rooms in lists.items()
-            for room_id in rooms.heads.keys() - self._hub.rooms_of(user_id)
-        }
-        events = await self._log.events_at(list(joins)) if joins else []
+        joined: set[int] = set()
         for user_id, rooms in lists.items():
             if self._hub.mark(user_id) != marks[user_id] or self._hub.outdated(user_id, rooms.heads):
                 self._hub.doubtful.add(user_id)
                 continue
-            self._hub.place(user_id, rooms.heads)
-            for event in events:
-                if user_id in event.joined_user_ids and event.room_id in rooms.heads:
-                    self._hub.introduce(user_id, event, rooms.heads[event.room_id])
-        await self.compare({event.room_id for event in events})
+            new = self._hub.place(user_id, rooms.heads)
+            if new:
+                self._tell_again(user_id, rooms)
+                joined |= new
+        await self.compare(joined)
+
+    def _tell_again(self, user_id: int, rooms: UserRoomList) -> None:
+        for edge in self._hub.edges:
+            if user_id in edge.users:
+                for connection in edge.connections.values():
+                    if connection.user_id == user_id:
+                        self.tell(edge.output, connection, rooms)

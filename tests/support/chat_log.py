@@ -117,11 +117,6 @@ class MemoryLog:
             lists[user_id] = UserRoomList(rooms, False, heads, {r.room_id: r.joined_sequence for r in rooms})
         return lists
 
-    async def events_at(self, places: Sequence[tuple[int, int]]) -> list[EventRecord]:
-        """See placement.LogReader."""
-        self._check()
-        return [self.rooms[room_id].events[sequence - 1] for room_id, sequence in places]
-
     def _check(self) -> None:
         if self.away:
             raise BackendUnavailable("message")

@@ -75,6 +75,14 @@ class Place:
         """Sequences that the edge was told and has not taken yet."""
         return [event.sequence for event in self.output._frames[-1].message.events]
 
+    def told(self) -> list[tuple[int, list[tuple[int, int, int]]]]:
+        """By connection, its rooms as the edge was told them: (room, head, first sequence)."""
+        return [
+            (opened.connection_id, [(r.room_id, r.head_sequence, r.joined_sequence) for r in opened.rooms])
+            for frame in self.output._frames
+            for opened in frame.message.opened
+        ]
+
     def heads(self) -> list[tuple[int, int]]:
         """The same for heads."""
         return [(head.room_id, head.head_sequence) for head in self.output._frames[-1].message.heads]

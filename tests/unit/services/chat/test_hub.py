@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 
 from services.chat.hub import Connection, Edge, Hub
@@ -20,6 +21,7 @@ class Recorded:
 
     events: list[tuple[int, int]] = field(default_factory=list)
     heads: list[tuple[int, int]] = field(default_factory=list)
+    lists: list[int] = field(default_factory=list)
     signals: list[RoomSignal] = field(default_factory=list)
     sessions: list[int] = field(default_factory=list)
     draining: bool = False
@@ -30,6 +32,9 @@ class Recorded:
 
     def signal(self, signal: RoomSignal) -> None:
         self.signals.append(signal)
+
+    def opened(self, opened: ConnectionOpened) -> None:
+        self.lists.append(opened.connection_id)
 
     def head(self, room_id: int, head_sequence: int) -> None:
         self.heads.append((room_id, head_sequence))
@@ -214,16 +219,6 @@ def test_heads_above_what_was_passed_are_told_to_the_rooms_edges(house: House) -
     assert house.outputs["edge-2"].heads == []
     house.hub.pass_events([event(6)])
     assert house.outputs["edge-1"].events[-1] == (ROOM, 6)
-
-
-def test_a_missed_join_is_introduced_with_its_head(house: House) -> None:
-    """Whatever was passed before, and only to the edges of its user."""
-    house.connect(house.edge("edge-1"), ANN, {ROOM: 9})
-    house.connect(house.edge("edge-2"), BOB, {ROOM: 9})
-    house.hub.introduce(BOB, event(6, joined=[BOB]), 9)
-    assert (house.outputs["edge-2"].events, house.outputs["edge-2"].heads) == ([(ROOM, 6)], [(ROOM, 9)])
-    assert house.outputs["edge-1"].events == []
-    house.hub.introduce(EVE, event(6, joined=[EVE]), 9)
 
 
 def test_signals_sessions_and_draining_reach_their_edges(house: House) -> None:

@@ -141,8 +141,29 @@ async def test_a_doubtful_user_is_read_again_soon(place: Place) -> None:
         place.log.away = False
         while place.hub.rooms_of(ANN) != {ROOM}:
             await settle(1)
-    assert place.events() == [5]
+    assert place.told() == [(ANN, [(ROOM, 5, 5)])]
     assert place.hub.doubtful == set()
+
+
+async def test_a_missed_join_of_a_room_that_others_here_are_in(place: Place) -> None:
+    """For the edge the joining is an old event: it is told the list and, after it, what has overtaken it."""
+    place.write(ROOM, 3, joined=BOB)
+    place.write(ROOM, 6, joined=ANN)
+    place.write(ROOM, 7)
+    place.connect(BOB, {ROOM: 7})
+    place.connect(ANN, {})
+    read = place.log.all_rooms
+
+    async def overtaken(user_ids):  # type: ignore[no-untyped-def]
+        lists = await read(user_ids)
+        place.hub.pass_events([place.write(ROOM, 8)])
+        return lists
+
+    place.log.all_rooms = overtaken  # type: ignore[method-assign]
+    await place.placement.read_again([ANN])
+    assert place.told() == [(ANN, [(ROOM, 7, 6)])]
+    assert place.heads() == [(ROOM, 8)]
+    assert place.hub.rooms_of(ANN) == {ROOM}
 
 
 async def test_rooms_that_could_not_be_compared_are_compared_later(place: Place) -> None:
