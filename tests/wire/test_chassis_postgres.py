@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -98,6 +99,71 @@ async def test_a_statement_that_takes_too_long_is_cut(dsn: str, monkeypatch: pyt
                 "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(60)%' AND state = 'active'"
             )
             assert await connection.fetchval(running + " AND pid <> pg_backend_pid()") == 0
+
+
+async def test_who_is_cancelled_keeps_no_connection(dsn: str) -> None:
+    """What it had asked for is ended on the server, and the pool's only connection is there for the next."""
+    async with open_pool(dsn, size=1, application_name="pool-cancelled") as pool:
+        asked = asyncio.Event()
+
+        async def caller() -> None:
+            async with transaction(pool) as connection:
+                asked.set()
+                await connection.execute("SELECT pg_sleep(60)")
+
+        task = asyncio.create_task(caller())
+        await asked.wait()
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        async with acquire(pool) as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_server_that_falls_silent_in_a_transaction(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One wait for the statement and none for a ROLLBACK; once the server is back so is the pool."""
+    monkeypatch.setattr(postgres, "COMMAND_SECONDS", 1.0)
+    async with relay(dsn) as (through, flowing), open_pool(through, size=1, application_name="mute") as pool:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(BackendUnavailable):
+            await _ask_into_silence(pool, flowing)
+        assert asyncio.get_running_loop().time() - began < 2 * postgres.COMMAND_SECONDS
+        flowing.set()
+        async with transaction(pool) as connection:
+            assert await connection.fetchval("SELECT 2") == 2
+
+
+async def _ask_into_silence(pool: Pool, flowing: asyncio.Event) -> None:
+    async with transaction(pool) as connection:
+        flowing.clear()
+        await connection.execute("SELECT 1")
+
+
+@asynccontextmanager
+async def relay(dsn: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """A way to the server on which nothing gets through while the event is clear. Gives the DSN of it."""
+    flowing, port = asyncio.Event(), free_port()
+    flowing.set()
+    start, _, place = dsn.rpartition("@")
+    host, _, rest = place.partition(":")
+    there, _, database = rest.partition("/")
+    pumps: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            await flowing.wait()
+            writer.write(data)
+        writer.close()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        server_reader, server_writer = await asyncio.open_connection(host, int(there))
+        for pair in ((reader, server_writer), (server_reader, writer)):
+            pumps.add(asyncio.create_task(pump(*pair)))
+
+    async with await asyncio.start_server(accept, "127.0.0.1", port):
+        yield f"{start}@127.0.0.1:{port}/{database}", flowing
+        for task in pumps:
+            task.cancel()
 
 
 async def test_a_connection_that_was_ended_is_replaced(pool: Pool) -> None:
