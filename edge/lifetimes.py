@@ -26,6 +26,10 @@ PROMPT_BYTES = 4096
 bytes is watched while it is slow (Bounds.stalled), and by the kernel always (USER_TIMEOUT_MILLIS)."""
 
 
+FINISH_SECONDS = 1.0
+"""For the answers to what a peer has asked when its turn to leave comes: a send is answered in far less."""
+
+
 class Close(Protocol):
     """Ends a connection; see Sessions.close."""
 
@@ -53,6 +57,8 @@ class Lifetimes:
         self._draining = False
         self._pinged: set[Peer] = set()
         """Whose next alarm is for the answer to a ping."""
+        self._finishing: set[Peer] = set()
+        """Whose turn to leave has come and who was given the time to be answered."""
 
     def await_hello(self, peer: Peer) -> None:
         """`hello` is due, or its answer."""
@@ -65,6 +71,7 @@ class Lifetimes:
     def end(self, peer: Peer) -> None:
         """The peer is gone."""
         self._pinged.discard(peer)
+        self._finishing.discard(peer)
         self._wheel.cancel(peer)
 
     def keep(self, peer: Peer) -> None:
@@ -108,7 +115,10 @@ class Lifetimes:
 
     def _ring_open(self, peer: Peer) -> None:
         connection, now = peer.connection, self._clock()
-        if self._draining:
+        if self._draining and connection.in_flight and peer not in self._finishing:
+            self._finishing.add(peer)
+            self._wheel.set(peer, FINISH_SECONDS)
+        elif self._draining:
             self._close(peer, CloseCode.SHUTTING_DOWN)
         elif connection.expire_time <= now:
             self._close(peer, CloseCode.TOKEN_EXPIRED, TokenExpired())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from edge.config import EdgeSettings
-from edge.lifetimes import Lifetimes
+from edge.lifetimes import FINISH_SECONDS, Lifetimes
 from edge.protocol.codes import CloseCode
 from edge.protocol.connection import Connection, Phase
 from edge.wheel import Wheel
@@ -96,3 +96,17 @@ def test_who_is_gone_is_let_go_in_time(lived: float) -> None:
     assert code is CloseCode.NO_HEARTBEAT
     assert when - lived <= GONE_SECONDS - CLOSE_SECONDS
     assert sum(ping > lived for ping in world.pings) == 2
+
+
+@pytest.mark.parametrize(("in_flight", "extra"), [(0, 0.0), (1, FINISH_SECONDS)])
+def test_whose_turn_to_leave_comes_while_they_wait_is_answered_first(in_flight: int, extra: float) -> None:
+    """A second more, and no longer: who always asks has to go as well."""
+    world = World()
+    peer: Any = world.peer
+    peer.connection.in_flight = in_flight
+    world.lifetimes.drain([peer], 0.0)
+    world.pass_(extra, answers=True)
+    assert world.closed is None
+    world.pass_(3 * STEP, answers=True)
+    assert world.closed is not None
+    assert world.closed[1] is CloseCode.SHUTTING_DOWN
