@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import random
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 from psycopg import sql
@@ -128,15 +129,15 @@ def running_stack(*options: str, data: Path | None = None) -> Iterator[Stack]:
         yield Stack(Path(found))
         return
     data = data or data_folder()
-    stack = Stack(data)
-    try:
-        _command("up", "--detach", "--data", str(data), *_ports(), *options)
-        yield stack
-    except BaseException:
-        print(f"the logs of this stack are kept in {data / 'logs'}", file=sys.stderr)
+    with _ports() as ports:
+        try:
+            _command("up", "--detach", "--data", str(data), *ports, *options)
+            yield Stack(data)
+        except BaseException:
+            print(f"the logs of this stack are kept in {data / 'logs'}", file=sys.stderr)
+            _command("down", "--data", str(data))
+            raise
         _command("down", "--data", str(data))
-        raise
-    _command("down", "--data", str(data))
     shutil.rmtree(data, ignore_errors=True)
 
 
@@ -162,16 +163,28 @@ def _command(*arguments: str) -> None:
         raise RuntimeError(f"scripts.stack {arguments[0]} ended with {done.returncode}:\n{done.stdout}")
 
 
-def _ports() -> list[str]:
-    """A block of 200 ports below the range of outgoing connections, all free now."""
+@contextmanager
+def _ports() -> Iterator[list[str]]:
+    """A block of 200 ports below the range of outgoing connections, all free now, and while the block
+    lasts nobody else's who asks here: several stacks may be started at the same moment."""
     for base in random.sample(range(25_000, 32_000, 200), 30):
-        if all(_free(port) for port in range(base, base + 180)):
-            return [
-                *("--parts-base-port", str(base)),
-                *("--grpc-base-port", str(base + 110)),
-                *("--http-port", str(base + 120)),
-            ]
+        with (Path(tempfile.gettempdir()) / f"polychat-ports-{base}.lock").open("a") as lock:
+            if _locked(lock) and all(_free(port) for port in range(base, base + 180)):
+                yield [
+                    *("--parts-base-port", str(base)),
+                    *("--grpc-base-port", str(base + 110)),
+                    *("--http-port", str(base + 120)),
+                ]
+                return
     raise RuntimeError("no block of 200 free ports was found between 25000 and 32000")
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _free(port: int) -> bool:
