@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 
-from tests.nemesis.fault import Fault, Inject, World
+from tests.nemesis.fault import RETURN_SECONDS, Fault, Inject, World
 
 FATAL = {
     "chat": ("chat.before_produce", "chat.after_produce", "chat.before_reply", "chat.outbox_produced"),
@@ -44,7 +44,7 @@ def _kills(part: str, point: str) -> Inject:
         pid = await world.armory.arm(part, f"{point}=kill@{chance.randint(1, LATEST_HIT)}")
         if part.startswith("edge"):
             _scatter(world, chance)
-        await world.stack.back(part, pid)
+        await world.stack.back(part, pid, RETURN_SECONDS)
 
     return kill
 

@@ -11,6 +11,9 @@ from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 from tests.support.wanderers import Wanderers
 
+RETURN_SECONDS = 120.0
+"""For parts that ended to be started again by the supervisor: several at once wait for each other."""
+
 
 @dataclass(frozen=True)
 class World:

@@ -8,7 +8,7 @@ import os
 import random
 import signal
 
-from tests.nemesis.fault import Fault, Inject, World
+from tests.nemesis.fault import RETURN_SECONDS, Fault, Inject, World
 from tests.support.family import family
 
 OURS = ("auth", "user", "chat", "message", "edge-1", "edge-2")
@@ -38,7 +38,7 @@ def _ends(part: str, number: signal.Signals) -> Inject:
     async def end(world: World, _seconds: float, _chance: random.Random) -> None:
         pid = world.stack.pid(part)
         os.kill(pid, number)
-        await world.stack.back(part, pid)
+        await world.stack.back(part, pid, RETURN_SECONDS)
 
     return end
 

@@ -12,7 +12,7 @@ import psycopg
 from aiokafka.errors import KafkaError
 from redis.exceptions import RedisError
 
-from tests.nemesis.fault import World
+from tests.nemesis.fault import RETURN_SECONDS, World
 from tests.nemesis.report import Report
 from tests.nemesis.schedule import Blow, Step
 
@@ -22,9 +22,7 @@ HEAL_SECONDS = 30.0
 """From the end of the last fault of a step until all is normal, with nobody's help (HEAL)."""
 HOPELESS_SECONDS = 90.0
 """What is not normal by then is not going to be: the run ends."""
-RETURN_SECONDS = 90.0
-"""For parts that ended to be started again by the supervisor; several at once wait for each other."""
-BLOW_SECONDS = 150.0
+BLOW_SECONDS = 180.0
 """A fault that takes longer than this, with everything it waits for, is a mistake of its own."""
 NOT_DONE = (OSError, TimeoutError, psycopg.Error, RedisError, KafkaError, httpx.HTTPError)
 """A part did not come back, or did not do what it was asked: nothing of ours, but not to be passed over."""

@@ -67,14 +67,14 @@ class Stack:
                 raise TimeoutError(f"not ready after {seconds} s: {', '.join(waiting)}")
             await asyncio.sleep(0.1)
 
-    async def back(self, part: str, pid: int) -> None:
+    async def back(self, part: str, pid: int, seconds: float = RESTART_SECONDS) -> None:
         """Waits until a part whose process was `pid` runs again as another. Raises TimeoutError."""
 
         async def is_back() -> bool:
             found = self.part(part)
             return found["state"] == "ready" and found["pid"] not in (None, pid)
 
-        await eventually(is_back, seconds=RESTART_SECONDS, what=f"the return of {part}")
+        await eventually(is_back, seconds=seconds, what=f"the return of {part}")
 
     def _waiting(self) -> list[str]:
         state = self.state()

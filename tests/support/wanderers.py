@@ -12,7 +12,7 @@ from functools import partial
 
 import httpx
 
-from tests.support.api import Api, ApiError, User
+from tests.support.api import RETRYABLE, Api, ApiError, User
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.support.swarm import END_SECONDS, OPENERS, Swarm
@@ -74,7 +74,11 @@ class Wanderers:
             try:
                 request = {"roomId": str(room), **params}
                 await self.swarm.api.call_again(f"MembershipService/{method}", request, who)
+            except httpx.TransportError:
+                continue
             except ApiError as error:
+                if error.code in RETRYABLE:
+                    continue
                 if error.reason == "TOKEN_EXPIRED":
                     await _new_tokens(self.swarm.api, who)
                     continue
