@@ -8,7 +8,7 @@ read again from where log_position says; so memory stays flat however long Postg
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import (
@@ -166,22 +166,22 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
             if resumes:
                 await self._resume(due, resumes)
         except (BackendUnavailable, KafkaError, TimeoutError) as error:
-            log.warning("partitions_wait", partitions=sorted(due), error=str(error) or type(error).__name__)
-            self._set_aside(due.keys() - self.ownership.working, claim=True)
+            self._wait(due.keys() - self.ownership.working, error)
         self._report()
 
     async def _begin(self, due: Mapping[int, Waiting], ends: Mapping[int, LogEnds]) -> None:
-        claimed = {}
+        claimed, doubted = {}, {}
         for partition, found in ends.items():
             position = self._sequencer.positions[partition]
             why = fault(position, found)
             if why is not None:
-                await self._doubt(partition, why)
+                doubted[partition] = why
             elif self.ownership.start(partition, due[partition]):
                 self._hints.own([position])
                 self._flow.read_from(partition, first_offset(position, found))
                 claimed[partition] = position.next_offset
         log.info("partitions_claimed", next_offsets=claimed)
+        await self._doubt(doubted)
 
     async def _resume(self, due: Mapping[int, Waiting], partitions: Sequence[int]) -> None:
         mine = await self._sequencer.resume(partitions)
@@ -195,32 +195,24 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         """Stops the work on a partition and claims it anew, which looks at its log again."""
         self._set_aside([partition], claim=True)
 
-    async def _doubt(self, partition: int, why: str) -> None:
-        """Its log is not the one we stand in. When it stays so we go on in the log that there is: whatever
-        was answered is in the store, and what was not is sent again (docs/decisions/0007-lost-log.md)."""
-        log.warning("log_doubted", partition=partition, why=why)
-        if self.ownership.doubt(partition, why, self._now()) and self.consumer is not None:
-            position = self._sequencer.positions[partition]
-            topic = self._settings.room_log_topic
-            next_offset = await first_after(self.consumer, topic, partition, position.commit_millis)
-            if await self._sequencer.restart(partition, next_offset):
-                self._measures.restarted.inc()
-                self.ownership.committed([partition])
-                log.error("log_restarted", partition=partition, why=why, next_offset=next_offset)
-        self._set_aside([partition], claim=True)
+    async def _doubt(self, doubted: Mapping[int, str]) -> None:
+        """Their logs are not those we stand in. When it stays so we go on in the logs that there are: what
+        was answered is in the store, the rest is sent again (docs/decisions/0007-lost-log.md)."""
+        if not doubted:
+            return
+        log.warning("log_doubted", partitions=doubted)
+        now, positions = self._now(), self._sequencer.positions
+        since = {p: positions[p].commit_millis for p in doubted if self.ownership.doubt(p, doubted[p], now)}
+        if since and self.consumer is not None:
+            offsets = await first_after(self.consumer, self._settings.room_log_topic, since)
+            for partition, next_offset in offsets.items():
+                if await self._sequencer.restart(partition, next_offset):
+                    self._measures.restarted.inc()
+                    self.ownership.committed([partition])
+                    log.error("log_restarted", partition=partition, next_offset=next_offset)
+        self._set_aside(doubted, claim=True)
 
     # Committing --------------------------------------------------------------------------------
-
-    async def _doubt_all(self, others: Mapping[int, str]) -> None:
-        try:
-            for partition, why in others.items():
-                await self._doubt(partition, why)
-        except (BackendUnavailable, KafkaError, TimeoutError) as error:
-            why = str(error) or type(error).__name__
-            log.warning("partitions_wait", partitions=sorted(others), error=why)
-            self._set_aside(others, claim=True)
-        if others:
-            self._report()
 
     async def _work(self, fetched: Mapping[int, Sequence[Record]]) -> None:
         batches: dict[int, Batch] = {}
@@ -233,7 +225,10 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
                 continue
             if records:
                 batches[partition] = batch_of(partition, records)
-        await self._doubt_all(others)
+        try:
+            await self._doubt(others)
+        except (BackendUnavailable, KafkaError, TimeoutError) as error:
+            self._wait(others, error)
         if not batches:
             return
         with self._measures.commit_seconds.time():
@@ -284,6 +279,12 @@ class LogConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka 
         self.ownership.fenced(partitions, self._now())
         for partition in partitions:
             self._flow.pause(partition)
+
+    def _wait(self, partitions: Collection[int], error: Exception) -> None:
+        log.warning(
+            "partitions_wait", partitions=sorted(partitions), error=str(error) or type(error).__name__
+        )
+        self._set_aside(partitions, claim=True)
 
     def _set_aside(self, partitions: Iterable[int], *, claim: bool) -> None:
         partitions = list(partitions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -57,13 +57,13 @@ async def log_ends(consumer: AIOKafkaConsumer, topic: str, partitions: Sequence[
     return {tp.partition: LogEnds(begins[tp], ends[tp]) for tp in topic_partitions}
 
 
-async def first_after(consumer: AIOKafkaConsumer, topic: str, partition: int, millis: int) -> int:
-    """The offset of the first record that was made after a time; the log's end when there is none.
+async def first_after(consumer: AIOKafkaConsumer, topic: str, millis: Mapping[int, int]) -> dict[int, int]:
+    """By partition, the offset of the first record made after a time; the log's end when there is none.
 
     Raises KafkaError, TimeoutError.
     """
-    tp = TopicPartition(topic, partition)
+    tps = {TopicPartition(topic, partition): after + 1 for partition, after in millis.items()}
     async with asyncio.timeout(OFFSETS_SECONDS):
-        end = (await consumer.end_offsets([tp]))[tp]
-        found = (await consumer.offsets_for_times({tp: millis + 1}))[tp]
-    return int(end if found is None else found.offset)
+        ends = await consumer.end_offsets(list(tps))
+        found = await consumer.offsets_for_times(tps)
+    return {tp.partition: ends[tp] if found[tp] is None else found[tp].offset for tp in tps}
