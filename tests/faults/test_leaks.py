@@ -21,8 +21,8 @@ from tests.support.stack import Stack
 MIB = 1024 * 1024
 FIRST_STEADY = 3
 """Rounds before it: pools, caches and allocators fill up once."""
-GROWTH_A_ROUND = MIB
-"""Of a process, by the median of all slopes: a kilobyte for each of a thousand connections is a leak."""
+GROWTH_A_ROUND = MIB // 2
+"""Of a process, by the median of all slopes: half a kilobyte for each of a thousand people is a leak."""
 POOL = 10
 DESCRIPTORS = 4
 """Pooled connections to the other parts come and go."""

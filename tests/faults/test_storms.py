@@ -16,7 +16,7 @@ from tests.support.stack import Stack
 
 MIB = 1024 * 1024
 POOL = 10
-"""Connections to PostgreSQL of one process, the default of POLYCHAT_POSTGRES_POOL."""
+"""Connections of one pool, the default of POLYCHAT_POSTGRES_POOL."""
 GROWTH = 64 * MIB
 """Of one process in a storm: a thousand connections are a sixth of it, replays and buffers the rest."""
 EARLY_SECONDS = 5.0
@@ -130,7 +130,7 @@ async def test_many_joins_are_a_frame_each_and_no_more(stack: Stack, matrix: Mat
         began = time.monotonic()
         await asyncio.gather(
             *(
-                at.api.call(
+                at.api.call_again(
                     "MembershipService/AddMembers",
                     {"roomId": str(room), "userIds": newcomers[start : start + 100]},
                     at.owner,

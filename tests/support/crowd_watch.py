@@ -31,7 +31,7 @@ class Holdings:
     redis_patterns: int
     consul_entries: int
     postgres_connections: Mapping[str, int]
-    """By role."""
+    """By pool."""
 
 
 @dataclass
@@ -105,16 +105,16 @@ async def holdings(stack: Stack) -> Holdings:
 
 
 async def connections(stack: Stack) -> dict[str, int]:
-    """Connections to PostgreSQL by role, those of our services only."""
+    """Connections to PostgreSQL by pool, those of our services only."""
     postgres = await asyncpg.connect(stack.postgres_dsn, ssl=False)
     try:
         rows = await postgres.fetch(
-            "SELECT usename, count(*) AS n FROM pg_stat_activity"
-            " WHERE usename LIKE 'polychat_%' GROUP BY usename"
+            "SELECT application_name AS pool, count(*) AS n FROM pg_stat_activity"
+            " WHERE usename LIKE 'polychat_%' GROUP BY application_name"
         )
     finally:
         await postgres.close()
-    return {row["usename"]: row["n"] for row in rows}
+    return {row["pool"]: row["n"] for row in rows}
 
 
 @asynccontextmanager
@@ -126,8 +126,8 @@ async def peak(stack: Stack) -> AsyncIterator[Peak]:
         while True:
             for part in processes(stack):
                 seen.resident[part] = max(seen.resident.get(part, 0), resident(stack, part))
-            for role, count in (await connections(stack)).items():
-                seen.postgres_connections[role] = max(seen.postgres_connections.get(role, 0), count)
+            for pool, count in (await connections(stack)).items():
+                seen.postgres_connections[pool] = max(seen.postgres_connections.get(pool, 0), count)
             await asyncio.sleep(EVERY_SECONDS)
 
     watching = asyncio.create_task(watch())
