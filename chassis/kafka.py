@@ -1,10 +1,15 @@
-"""Names of the topics and how a room finds its partition, the same for producers and consumers."""
+"""What producers and consumers share: topics, how a room finds its partition, what a lost connection is."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.partitioner import murmur2
+
+from chassis.closed import closed_is_lost
 
 ROOM_LOG = "room-log"
 DEAD_LETTER = "room-log-dead-letter"
@@ -21,3 +26,20 @@ def key_of(room_id: int) -> bytes:
 def partition_of(room_id: int) -> int:
     """The partition of a room: Kafka's own default partitioner, so foreign producers agree."""
     return int(murmur2(key_of(room_id)) & 0x7FFFFFFF) % PARTITIONS
+
+
+def lost_when_closed(client: AIOKafkaClient) -> None:
+    """Lets a request that comes just after the end of its connection fail with KafkaConnectionError.
+
+    aiokafka asks again after that one; any other error ends its fetching for good, without a word.
+    """
+    send = client.send
+
+    async def checked(*arguments: Any, **options: Any) -> Any:
+        try:
+            with closed_is_lost():
+                return await send(*arguments, **options)
+        except ConnectionResetError as error:
+            raise KafkaConnectionError(str(error)) from error
+
+    client.send = checked

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, ProducerClosed
 
 from chassis import logs
+from chassis.kafka import lost_when_closed
 
 START_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
@@ -36,6 +37,7 @@ class KafkaProducers:
             request_timeout_ms=REQUEST_MILLIS,
             retry_backoff_ms=100,
         )
+        lost_when_closed(producer.client)
         try:
             await asyncio.wait_for(producer.start(), START_SECONDS)
         except BaseException:

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from chassis import logs
 from chassis.closed import closed_is_lost
+from chassis.kafka import lost_when_closed
 from services.message.config import MessageSettings
 from services.message.domain import Unreadable
 from services.message.measures import Measures
@@ -56,6 +57,7 @@ class DeadLetterTopic:
             max_request_size=MAX_REQUEST_BYTES,
             request_timeout_ms=10_000,
         )
+        lost_when_closed(producer.client)
         try:
             await producer.start()
             while True:

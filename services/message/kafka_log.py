@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from chassis.kafka import lost_when_closed
 from services.message.config import MessageSettings
 from services.message.fetched import LogEnds
 
@@ -21,7 +22,7 @@ METADATA_SECONDS = 10.0
 def log_client(settings: MessageSettings) -> AIOKafkaConsumer:
     """A consumer that commits nothing by itself and never chooses an offset by itself."""
     session_millis = int(settings.consumer_session_seconds * 1000)
-    return AIOKafkaConsumer(
+    consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka_bootstrap,
         client_id=settings.instance,
         group_id=settings.consumer_group,
@@ -38,6 +39,8 @@ def log_client(settings: MessageSettings) -> AIOKafkaConsumer:
         fetch_max_bytes=FETCH_BYTES,
         max_poll_records=MAX_RECORDS,
     )
+    lost_when_closed(consumer._client)  # noqa: SLF001 — the consumer gives no other way to it
+    return consumer
 
 
 async def close(consumer: AIOKafkaConsumer, *, hand_over: bool) -> None:

@@ -7,9 +7,11 @@ import asyncio
 import pytest
 import redis.asyncio
 import uvloop
+from aiokafka.errors import KafkaConnectionError
 
 from chassis.closed import closed_is_lost
 from chassis.errors import BackendUnavailable
+from chassis.kafka import lost_when_closed
 from chassis.postgres import store_errors
 from chassis.redis import open_redis
 
@@ -51,6 +53,26 @@ def test_redis_says_so_with_its_own_error() -> None:
             await connection.send_packed_command([b"late"], check_health=False)
         assert not connection.is_connected
         await client.aclose()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(write())
+
+
+def test_kafka_says_so_with_its_own_error() -> None:
+    """aiokafka's fetching ends for good at any error that is not one of its own."""
+
+    class Client:
+        def __init__(self, writer: asyncio.StreamWriter) -> None:
+            self.writer = writer
+
+        async def send(self, _node_id: int, request: bytes) -> None:
+            self.writer.write(request)
+
+    async def write() -> None:
+        client = Client(await _ended_writer())
+        lost_when_closed(client)
+        with pytest.raises(KafkaConnectionError):
+            await client.send(1, b"late")
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(write())
