@@ -89,7 +89,7 @@ async def test_a_poison_record_is_kept_copied_and_passed_over(log: Log, kafka_bo
 
 async def test_rebalances_under_load_lose_and_repeat_nothing(log: Log) -> None:
     """Instances come and go while records keep coming: every room is 1, 2, 3 … in the order sent."""
-    done = asyncio.Event()
+    begun, done = asyncio.Event(), asyncio.Event()
 
     async def produce() -> int:
         number = 1000
@@ -99,11 +99,13 @@ async def test_rebalances_under_load_lose_and_repeat_nothing(log: Log) -> None:
             for room_id in ROOMS:
                 number += 1
                 await log.put(sent(room_id, 1, number))
+            begun.set()
         return number - 1000
 
     async with log.instance("one") as one:
         await one.until_working()
         producing = asyncio.create_task(produce())
+        await begun.wait()
         async with log.instance("two") as two:
             await two.until_working(PARTITIONS // 2)
             await one.until_working(PARTITIONS // 2)
