@@ -1,21 +1,18 @@
-"""Deploys under load (STOP): instances leave one after the other, also with another version beside them."""
+"""Deploys under load (STOP): instances leave one after the other, and another takes over."""
 
 from __future__ import annotations
 
 import signal
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.support.history import Kind
 from tests.support.matrix import Matrix
 from tests.support.siblings import Sibling, siblings
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
-from tests.support.versions import earlier_version
 from tests.support.visitors import Visits, visitors
 
 VISITORS = 30
@@ -87,29 +84,6 @@ async def _edge_leaves(stack: Stack, edge: str, visits: Visits) -> None:
     await _end(stack, edge)
     lost = sum(one >= asked for one, _ in visits.ways_back)
     assert visits.most_at_once(asked, WAVE_SECONDS) <= max(3, WAVE_SHARE * lost)
-
-
-@pytest.mark.long
-async def test_an_earlier_version_beside_this_one(
-    own_stack: Stack, swarm: Swarm, matrix: Matrix, tmp_path: Path
-) -> None:
-    """Old edges on new services, new edges on old services, both in one consumer group; and back again."""
-    commit = earlier_version(tmp_path)
-    old = {"edge-8": "edge-1", "chat-8": "chat", "message-8": "message", "auth-8": "auth", "user-8": "user"}
-    async with visitors(own_stack, VISITORS) as visits, siblings(own_stack, old, tmp_path) as made:
-        for part in ("chat", "message", "auth", "user"):
-            async with matrix.fault(f"new {part} leaves, old {part} takes over", swarm):
-                await _end(own_stack, part)
-        for edge in ("edge-1", "edge-2"):
-            async with matrix.fault(f"new {edge} leaves, old edge beside it", swarm):
-                await _end(own_stack, edge)
-        for one in made:
-            async with matrix.fault(f"old {one.name.removesuffix('-8')} leaves, new one takes over", swarm):
-                await one.end()
-        unknown = swarm.journal.count(0, float("inf"))[Kind.UNKNOWN]
-        print(f"beside {commit[:7]}: {len(visits.ways_back)} reconnects, p99 {visits.percentile(0.99):.2f} s")
-        print(f"{unknown} times unknown at first")
-        assert visits.percentile(0.99) < RECONNECT_P99_SECONDS * LOADED
 
 
 async def test_nothing_is_lost_by_it(swarm: Swarm, matrix: Matrix) -> None:
