@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from chassis.health import CHECK_SECONDS
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 
@@ -20,6 +21,8 @@ LOUD = frozenset({"warning", "error", "critical"})
 TRAFFIC = "_bucket{"
 ASK_SECONDS = 1.0
 """A process that stands still answers nobody; the others are not kept waiting for it."""
+CHECKS_SECONDS = CHECK_SECONDS + ASK_SECONDS
+"""Readiness answers when its slowest check has been given up."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ async def _look(http: httpx.AsyncClient, stack: Stack) -> Look:
 async def _shown(http: httpx.AsyncClient, process: str, port: int) -> Look:
     try:
         metrics = await http.get(f"http://127.0.0.1:{port}/metrics")
-        readiness = (await http.get(f"http://127.0.0.1:{port}/readyz")).json()
+        readiness = (await http.get(f"http://127.0.0.1:{port}/readyz", timeout=CHECKS_SECONDS)).json()
     except httpx.TransportError:
         return Look({}, {})
     lines = [line.rpartition(" ") for line in metrics.text.splitlines() if not line.startswith("#")]
