@@ -116,10 +116,12 @@ async def test_repeated_records_are_one_event_each(
     room = swarm.rooms[2]
     copied = (await records_of(own_stack, room))[-COPIED:]
     assert copied
+    before = count_dead_letters(own_stack)
     async with matrix.fault("duplicated and reordered records", swarm):
         for record in [*copied, *reversed(copied)]:
             place = await writer.put(room, record.value, headers=record.headers)
         await passed(own_stack, [place])
+    assert count_dead_letters(own_stack) == before
 
 
 async def test_swapped_records_get_their_places_by_the_log(
