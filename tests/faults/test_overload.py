@@ -95,9 +95,9 @@ async def test_after_a_minute_of_120_percent_it_is_as_before(stack: Stack, matri
 
 async def test_a_burst_is_answered_to_the_last_send(stack: Stack, matrix: Matrix) -> None:
     """3,000 sends in one second: each is acknowledged or refused with a reason, and none of them twice."""
-    async with place(stack, CLIENTS, tables(CLIENTS, TABLE)) as at:
-        await at.crowd.connect(spread=5.0)
-        await at.crowd.up(CLIENTS, 60.0)
+    async with place(stack, 100, tables(100, 10)) as at:
+        await at.crowd.connect(spread=1.0)
+        await at.crowd.up(100, 60.0)
         await at.crowd.send("burst", at.rooms, 3_000.0, attempts=10)
         await asyncio.sleep(1.0)
         began = time.monotonic()

@@ -15,6 +15,8 @@ from pathlib import Path
 import asyncpg
 
 from scripts.stack.go import go_program
+from scripts.stack.layout import cache_folder
+from scripts.stack.tools import one_at_a_time, run_tool
 from tests.support.api import Json, User
 from tests.support.stack import ROOT, Stack
 
@@ -147,7 +149,7 @@ async def crowd(
     """Clients for these people, nobody connected yet; `rooms` has the members of each room among them."""
     with tempfile.TemporaryDirectory(prefix="polychat-crowd-") as name:
         folder = Path(name)
-        program = await _build(folder)
+        program = await _build()
         of_user: dict[int, list[str]] = {one.user_id: [] for one in people}
         for room, members in rooms.items():
             for member in members:
@@ -175,13 +177,12 @@ async def crowd(
             await process.wait()
 
 
-async def _build(folder: Path) -> Path:
-    program = folder / "load"
-    arguments = (await go_program(), "build", "-o", program, ".")
-    process = await asyncio.create_subprocess_exec(*arguments, cwd=LOAD)
-    async with asyncio.timeout(BUILD_SECONDS):
-        status = await process.wait()
-    assert status == 0, "the load generator does not build"
+async def _build() -> Path:
+    """Go itself sees when nothing changed since the last time."""
+    program = cache_folder() / "crowd"
+    async with one_at_a_time(program.with_suffix(".lock")):
+        command = (await go_program(), "build", "-o", str(program), ".")
+        await run_tool(command, what="build the crowd", cwd=LOAD, seconds=BUILD_SECONDS)
     return program
 
 
