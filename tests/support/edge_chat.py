@@ -40,6 +40,8 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
         self.refuse: link.Failure | None = None
         self.refuse_sends: link.Failure | None = None
         self.requests: list[link.AttachRequest] = []
+        self.greets = asyncio.Event()
+        self.greets.set()
         self.broken_with = grpc.StatusCode.UNAVAILABLE
 
     async def Attach(  # noqa: N802 — gRPC names it
@@ -49,6 +51,7 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
         self.attached.append(attached)
         reader = asyncio.create_task(self._read(requests, attached))
         try:
+            await self.greets.wait()
             yield link.AttachResponse(chat_instance=self.name)
             while True:
                 response = await attached.out.get()

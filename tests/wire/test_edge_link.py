@@ -200,3 +200,15 @@ async def test_chat_is_told_who_left(here: Here) -> None:
         pass
     await until(lambda: any(request.closed_connection_ids for request in here.chat.requests))
     assert not here.chat.attached[0].users
+
+
+async def test_the_edge_is_attached_when_chat_has_answered(here: Here) -> None:
+    """What was written may lie before a chat that never reads it: readiness waits for a word of it."""
+    here.chat.greets.clear()
+    heard = len(here.chat.requests)
+    here.chat.break_off()
+    await until(lambda: len(here.chat.requests) > heard)
+    assert here.edge.link.attached_to is None
+    assert here.value("link_attached") == 0
+    here.chat.greets.set()
+    await until(lambda: here.edge.link.attached_to is not None)
