@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import structlog
 
@@ -45,6 +46,7 @@ def run_seed(seed: int, *, calm: bool = False, say: Callable[[str], None] | None
     What is left of killed processes must not be collected while the run lasts, since a coroutine that is
     collected runs its `finally`; at the end it may, and nobody listens.
     """
+    _keep_what_is_there()
     state, hook, collecting = random.getstate(), sys.unraisablehook, gc.isenabled()
     gc.disable()
     random.seed(seed)
@@ -53,7 +55,7 @@ def run_seed(seed: int, *, calm: bool = False, say: Callable[[str], None] | None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             result = _run(seed, calm=calm, say=say)
-            _listen(None, None)
+            silence()
             SERVERS.clear()
             gc.collect()
     finally:
@@ -63,6 +65,13 @@ def run_seed(seed: int, *, calm: bool = False, say: Callable[[str], None] | None
         if collecting:
             gc.enable()
     return result
+
+
+@cache
+def _keep_what_is_there() -> None:
+    """Takes the modules out of what is collected after each run; once is enough."""
+    gc.collect()
+    gc.freeze()
 
 
 def timed_seed(seed: int) -> tuple[Result, float]:
@@ -103,6 +112,11 @@ async def _play(world: World, scenario: Scenario, *, calm: bool) -> list[str]:
         await asyncio.gather(scenario.act(until), nemesis.act(until))
     nemesis.end()
     return await scenario.settle()
+
+
+def silence() -> None:
+    """Logs of the product go nowhere."""
+    _listen(None, None)
 
 
 def _listen(loop: SimLoop | None, say: Callable[[str], None] | None) -> None:

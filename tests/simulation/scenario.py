@@ -12,7 +12,7 @@ from typing import Any
 from tests.simulation.client import Person
 from tests.simulation.world import World
 
-BUSY_SECONDS = (6.0, 14.0)
+BUSY_SECONDS = (3.0, 9.0)
 """How long people act and things break, in virtual seconds."""
 SETTLE_SECONDS = 60.0
 """Within this after the last fault every answer is there and every client has everything."""
@@ -148,6 +148,8 @@ class Scenario:
         found += [f"{p.name} is not connected" for p in world.persons if not p.connected]
         found += [f"{p.name} is still paging" for p in world.persons if p.filling]
         found += self._behind()
+        if world.postgres.late:
+            found.append("a transaction that was given up is not committed yet")
         if world.postgres.chat._rows:
             found.append(f"{len(world.postgres.chat._rows)} rows wait in the outbox")
         ends = {partition: len(log) for partition, log in enumerate(world.broker.logs)}

@@ -140,7 +140,7 @@ class Consumer:
         self._coordination = asyncio.create_task(self._coordinate())
 
     async def stop(self) -> None:
-        """A static member takes no leave, unless it forgot its name: the group misses it after its session."""
+        """A static member takes no leave, unless it forgot its name: its session has to end."""
         if self._coordination is not None:
             self._coordination.cancel()
             await asyncio.wait([self._coordination])

@@ -33,6 +33,8 @@ class Postgres:
         self.up = True
         self.chat = MemoryRoomStore(network.loop.time)
         self.log = MemoryLog()
+        self.late = 0
+        """Transactions that nobody waits for any more and that are not committed yet."""
         self._holders: dict[int, object] = {}
 
     def reaches(self, node: Node) -> bool:
@@ -50,6 +52,7 @@ class Postgres:
             await asyncio.sleep(self.network.delay())
             raise BackendUnavailable("postgres")
         if writes and faults.strikes("store_late"):
+            self.late += 1
             self.network.later(faults.chance.uniform(*LATE_SECONDS), self._late, operation)
             await asyncio.sleep(faults.chance.uniform(0.0, COMMAND_SECONDS))
             raise BackendUnavailable("postgres")
@@ -59,6 +62,7 @@ class Postgres:
         return result
 
     def _late(self, operation: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self.late -= 1
         try:
             _at_once(operation())
         except Exception as error:  # noqa: BLE001 — nobody waits for the answer any more

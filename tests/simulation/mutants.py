@@ -1,0 +1,151 @@
+"""Rules of the product, each broken in one place: the simulation has to see every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka.errors import KafkaError
+
+import edge.fanout
+import edge.holes
+import edge.protocol.catch_up
+import services.chat.placement
+import services.chat.room_log
+import services.message.hints
+import services.message.memory
+import services.message.use_cases.sequencing
+from edge.protocol.events import Event
+
+Mutant = Callable[[Any], None]
+"""Breaks a rule; the argument is pytest's monkeypatch."""
+
+
+def no_fence(monkeypatch: Any) -> None:
+    """An owner that was replaced still writes."""
+    memory = services.message.memory.MemoryLog
+    monkeypatch.setattr(memory, "_stands", lambda _self, _mine, now: now is not None)
+
+
+def no_dedupe(monkeypatch: Any) -> None:
+    """A request id that was committed before is taken for a new one."""
+    memory = services.message.memory.MemoryLog
+
+    async def nothing_known(_self: Any, _keys: object) -> dict[Any, Any]:
+        return {}
+
+    monkeypatch.setattr(memory, "known", nothing_known)
+    monkeypatch.setattr(memory, "_check", lambda _self, _plan: None)
+
+
+def early_offsets(monkeypatch: Any) -> None:
+    """What the store did not confirm is taken for committed, and the log is read on behind it."""
+    sequencer = services.message.use_cases.sequencing.Sequencer
+
+    def believe(self: Any, batches: Mapping[int, Any] | Sequence[int], _result: Any) -> None:
+        for partition, batch in batches.items() if isinstance(batches, Mapping) else ():
+            if partition in self._positions:
+                self._positions[partition] = self._positions[partition]._replace(
+                    next_offset=batch.next_offset
+                )
+
+    monkeypatch.setattr(sequencer, "_doubt", believe)
+
+
+def produced_unconfirmed(monkeypatch: Any) -> None:
+    """A batch that Kafka did not take counts as appended."""
+    log: Any = services.chat.room_log.KafkaRoomLog
+    real = log._round
+
+    async def careless(self: Any, producer: Any) -> None:
+        before = {partition: len(buffer) for partition, buffer in self._buffers.items()}
+        try:
+            await real(self, producer)
+        except KafkaError:
+            for partition, count in before.items():
+                self._acknowledge(self._buffers[partition], min(count, len(self._buffers[partition])))
+
+    monkeypatch.setattr(log, "_round", careless)
+
+
+def shuffled_outbox(monkeypatch: Any) -> None:
+    """The rows of a room go into the log with the newest first."""
+    log: Any = services.chat.room_log.KafkaRoomLog
+    real = log.append_all
+
+    async def backwards(self: Any, rows: Sequence[Any]) -> None:
+        await real(self, rows[::-1])
+
+    monkeypatch.setattr(log, "append_all", backwards)
+
+
+def short_ring(monkeypatch: Any) -> None:
+    """A resume from the ring begins one event too late."""
+    log: Any = edge.protocol.catch_up.RoomLog
+    real = log.since
+
+    def wrong(self: Any, cursor: int) -> list[Event] | None:
+        found: list[Event] | None = real(self, cursor)
+        return found[1:] if found and len(found) > 1 else found
+
+    monkeypatch.setattr(log, "since", wrong)
+
+
+def holes_passed_over(monkeypatch: Any) -> None:
+    """An event is let out although one before it is missing."""
+    log: Any = edge.protocol.catch_up.RoomLog
+
+    def eager(self: Any, event: Event) -> list[Event]:
+        if event.sequence <= self.head:
+            return []
+        self.target = max(self.target, event.sequence)
+        self._advance(event)
+        return [event]
+
+    monkeypatch.setattr(log, "accept", eager)
+
+
+def holes_not_mended(monkeypatch: Any) -> None:
+    """What a lost hint left out is never fetched."""
+    monkeypatch.setattr(edge.holes.Mender, "want", lambda _self, _room: None)
+
+
+def leaving_unseen(monkeypatch: Any) -> None:
+    """Who left a room goes on getting its events."""
+    monkeypatch.setattr(edge.fanout.Fanout, "_part", lambda _self, _room, _user, _sequence: None)
+
+
+def lists_not_read_again(monkeypatch: Any) -> None:
+    """Joinings that were missed while Redis was away stay unseen."""
+
+    async def nothing(_self: Any, _user_ids: object) -> None:
+        return None
+
+    monkeypatch.setattr(services.chat.placement.Placement, "read_again", nothing)
+
+
+def heads_not_told(monkeypatch: Any) -> None:
+    """The last hint of a room has no successor, and nobody says that the head moved."""
+
+    async def silent(_self: Any) -> None:
+        return None
+
+    monkeypatch.setattr(services.message.hints.Hints, "publish_heads", silent)
+
+
+MUTANTS: dict[str, Mutant] = {
+    mutant.__name__: mutant
+    for mutant in (
+        no_fence,
+        no_dedupe,
+        early_offsets,
+        produced_unconfirmed,
+        shuffled_outbox,
+        short_ring,
+        holes_passed_over,
+        holes_not_mended,
+        leaving_unseen,
+        lists_not_read_again,
+        heads_not_told,
+    )
+}
