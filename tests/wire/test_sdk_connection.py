@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
-from polychat.edge.v1.client_frame_pb2 import ClientFrame
+from polychat.edge.v1.client_frame_pb2 import ClientFrame, Hello
 from polychat.edge.v1.server_frame_pb2 import ServerFrame
 from polychat.user.v1.user_pb2 import User
 from polychat_sdk import Chat, PolychatError, Tokens
@@ -26,6 +26,8 @@ class FakeTokens(Tokens):
     def __init__(self) -> None:
         self.user = User(user_id=9, username="anna")
         self.asked_fresh: list[bool] = []
+        self.hellos: list[Hello] = []
+        """What the server was told."""
 
     async def access_token(self, *, fresh: bool = False) -> str:
         self.asked_fresh.append(fresh)
@@ -39,22 +41,25 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def client_of(play: Play) -> AsyncIterator[tuple[Chat, FakeTokens]]:
+async def client_of(
+    play: Play, on_reset: Callable[[int], None] = lambda _room_id: None
+) -> AsyncIterator[tuple[Chat, FakeTokens]]:
     """A client, not connected yet, of a server that plays its part."""
     count = 0
+    tokens = FakeTokens()
 
     async def handle(socket: ServerConnection) -> None:
         nonlocal count
         count += 1
         hello = ClientFrame.FromString(_bytes(await socket.recv()))
         assert hello.HasField("hello")
+        tokens.hellos.append(hello.hello)
         await play(socket, count)
 
     async with serve(handle, "127.0.0.1", 0, subprotocols=[sdk_connection.SUBPROTOCOL]) as server:
         port = server.sockets[0].getsockname()[1]
-        tokens = FakeTokens()
         async with asyncio.timeout(10):
-            yield Chat(f"http://127.0.0.1:{port}", tokens), tokens
+            yield Chat(f"http://127.0.0.1:{port}", tokens, on_reset=on_reset), tokens
 
 
 async def welcome(socket: ServerConnection, heartbeat_millis: int = 25_000) -> None:
@@ -119,6 +124,42 @@ async def test_a_close_for_good_ends_the_events() -> None:
         for _ in range(2):
             with pytest.raises(Stopped):
                 await anext(chat.events())
+
+
+async def test_a_restored_server_is_believed_from_its_welcome_on() -> None:
+    """The line breaks before the `gap` comes: the next hello has the new epoch and nothing of the room, and
+    who reads events is told to forget it between the last old event and the first new one."""
+    room, epoch = 7, 1_790_000_000_000
+
+    async def say(socket: ServerConnection, *message_ids: int) -> None:
+        for sequence, message_id in enumerate(message_ids, start=1):
+            frame = ServerFrame()
+            frame.event.room_id, frame.event.sequence = room, sequence
+            frame.event.message_created.message.message_id = message_id
+            await socket.send(frame.SerializeToString())
+
+    async def play(socket: ServerConnection, number: int) -> None:
+        frame = ServerFrame(id=number)  # each hello has the next id
+        frame.welcome.rooms.add(room_id=room, head_sequence=0 if number == 1 else 2)
+        frame.welcome.log_epoch = 0 if number == 1 else epoch
+        if number == 2:
+            frame.welcome.reset_room_ids.append(room)
+        await socket.send(frame.SerializeToString())
+        if number == 1:
+            await say(socket, 101, 102)
+        if number == 3:
+            await say(socket, 201, 202)
+            await socket.wait_closed()
+
+    seen: list[int] = []
+    async with client_of(play, on_reset=lambda room_id: seen.append(-room_id)) as (chat, tokens), chat:
+        async for event in chat.events():
+            seen.append(event.message_created.message.message_id)
+            if seen[-1] == 202:
+                break
+        assert seen == [101, 102, -room, 201, 202]
+        told = [(hello.log_epoch, [cursor.sequence for cursor in hello.rooms]) for hello in tokens.hellos]
+        assert told == [(0, []), (0, [2]), (epoch, [0])]
 
 
 async def test_a_closed_client_leaves_no_send_waiting() -> None:
