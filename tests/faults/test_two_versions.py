@@ -40,7 +40,7 @@ async def _end(stack: Stack, part: str) -> None:
 async def test_an_earlier_version_beside_this_one(
     own_stack: Stack, swarm: Swarm, matrix: Matrix, tmp_path: Path
 ) -> None:
-    """The new ones leave first, as in a deploy that is taken back; then the old ones, as in one that is not."""
+    """First the new ones leave, as in a deploy that is taken back; then the old ones, as in any other."""
     commit = earlier_version(tmp_path)
     async with visitors(own_stack, VISITORS) as visits, siblings(own_stack, OLD, tmp_path) as made:
         for part in ("chat", "message", "auth", "user"):
