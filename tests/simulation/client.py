@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Coroutine
 from typing import Any
 
 from polychat.chat.v1 import membership_service_pb2 as membership_pb
@@ -19,29 +18,13 @@ from polychat_sdk.client import Chat
 from polychat_sdk.errors import Disconnected, PolychatError
 from polychat_sdk.room_log import RoomLog
 
+from tests.simulation.journal import Journal
 from tests.simulation.loop import Node
-from tests.support.history import Kind, Record
+from tests.support.history import Kind
 
 URL = "http://edge:8080"
 ROOMS = "polychat.chat.v1.RoomService"
 MEMBERSHIPS = "polychat.chat.v1.MembershipService"
-OF_PERSON = (Kind.INVOKE, Kind.OK, Kind.FAIL, Kind.UNKNOWN, Kind.READ, Kind.STATE)
-"""What is a person's, whatever connection it came over; the rest is noted for each connection."""
-
-
-@dataclass
-class Journal:
-    """What all clients did and saw, and breaches that no record shows."""
-
-    clock: Callable[[], float]
-    records: list[Record] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def note(self, client: Person, kind: Kind, room: int, sender: str = "", **fields: Any) -> None:
-        """Writes one line, now; `sender` stands for the person where sends keep no order with its others."""
-        now = self.clock() + len(self.records) * 1e-9  # no two at one moment: time is an order here
-        view = (sender or client.name) if kind in OF_PERSON else client.view
-        self.records.append(Record(view, client.user_id, now, kind, room, **fields))
 
 
 class Tokens:

@@ -12,8 +12,9 @@ from polychat.event.v1.room_event_pb2 import RoomEvent
 from chassis.run import Process
 from services.message.memory import MemoryLog
 from tests.simulation import processes
-from tests.simulation.client import Journal, Person
+from tests.simulation.client import Person
 from tests.simulation.faults import Faults
+from tests.simulation.journal import Journal
 from tests.simulation.loop import Node, SimLoop
 from tests.simulation.network import Network
 from tests.simulation.sockets import use_sockets
