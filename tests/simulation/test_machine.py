@@ -13,7 +13,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
@@ -125,15 +124,12 @@ class Product(RuleBasedStateMachine):
         assert not breaches, "\n".join(breaches)
 
 
-@pytest.mark.filterwarnings("ignore")
-class TestProduct(Product.TestCase):  # type: ignore[name-defined]  # Hypothesis makes it
-    """The machine as a test."""
-
-    settings = settings(
-        max_examples=15,
-        stateful_step_count=40,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+TestProduct: Any = Product.TestCase
+TestProduct.settings = settings(
+    max_examples=15,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
