@@ -20,7 +20,7 @@ from tests.support.swarm import Swarm
 NAME_SECONDS = 20.0
 """A registration that died holds its name for 10 s."""
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 long = pytest.mark.long
 

@@ -36,7 +36,7 @@ NOWHERE = 4_000_000_000_000_000_000
 """A room that nobody made."""
 COPIED = 50
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest_asyncio.fixture
