@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 python := .venv/bin/python
 
-.PHONY: help up down test check fast proto format lock bench
+.PHONY: help up down test check fast proto format lock bench simulate
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 up: ## start everything in this terminal
@@ -22,3 +22,5 @@ lock: ## requirements.lock from requirements.in
 	.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements.in -o requirements.lock
 bench: ## measure; see bench/README.md
 	./scripts/bench
+simulate: ## 500 seeded runs of the product in memory
+	./scripts/simulate
