@@ -6,7 +6,6 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -58,11 +57,7 @@ type member struct {
 
 func main() {
 	if len(os.Args) == 3 && os.Args[1] == "crowd" {
-		if err := runCrowd(os.Args[2]); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
+		end(runCrowd(os.Args[2]))
 	}
 	var s settings
 	flag.StringVar(&s.address, "address", "127.0.0.1:8080", "host:port of the edges")
@@ -73,10 +68,15 @@ func main() {
 	flag.DurationVar(&s.warm, "warm", 10*time.Second, "sending before the measured time")
 	flag.DurationVar(&s.measure, "measure", 20*time.Second, "measured time")
 	flag.Parse()
-	if err := measure(s); err != nil {
+	end(measure(s))
+}
+
+func end(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
 func measure(s settings) error {
@@ -290,13 +290,4 @@ func quantiles(micros []int32) map[string]float64 {
 		}
 	}
 	return result
-}
-
-func uuid() string {
-	var b [16]byte
-	if _, err := rand.Read(b[:]); err != nil {
-		panic(err)
-	}
-	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
 }
