@@ -187,8 +187,7 @@ async def test_a_disk_that_is_full_at_a_restart_ends_nothing_else(
             pid = pids.alive(layout.run, "part")
             assert pid is not None
             os.kill(pid, signal.SIGKILL)
-            async with asyncio.timeout(SECONDS):
-                await refused.wait()
+            await asyncio.wait_for(refused.wait(), SECONDS)
         full = False
         await stack.view.until(lambda row: row.part == "part" and row.restarts > 1 and row.state == "ready")
         assert pids.alive(layout.run, "other") == before
