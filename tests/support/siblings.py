@@ -22,7 +22,8 @@ FIRST_PORT = 130
 PORTS = itertools.cycle(range(FIRST_PORT, 178))
 """Of the block that the stack has to itself, counted from its first; its own parts are below."""
 AUTH_PORT = 111
-START_SECONDS = 60.0
+START_SECONDS = 180.0
+"""For a process to load and be ready; others may do the same on the same cores."""
 END_SECONDS = 30.0
 """A drain takes 10 s at the most."""
 SHOWN = 2000
