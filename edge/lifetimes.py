@@ -22,8 +22,8 @@ ANSWER_SHARE = 0.25
 """Of a heartbeat, for the answer to a ping: who is gone is let go within two heartbeats, closing included."""
 
 PROMPT_BYTES = 4096
-"""A ping behind more than this may be answered late by a slow reader that is well. Whether such a peer takes
-bytes is watched while it is slow (Bounds.stalled), and by the kernel always (USER_TIMEOUT_MILLIS)."""
+"""A ping behind more than this may be answered late by a slow reader that is well. As long as such
+a peer takes bytes it is not asked; of a slow one that is watched more closely (Bounds.stalled)."""
 
 
 FINISH_SECONDS = 1.0
@@ -128,8 +128,8 @@ class Lifetimes:
             frame.token_expiring.expires_in.FromSeconds(max(0, int(connection.expire_time - now)))
             peer.send(frame)
             self.keep(peer)
-        elif peer.slow or peer.backlog > PROMPT_BYTES:
-            self.keep(peer)  # its ping would wait in line; that it takes bytes is watched instead
+        elif peer.slow or (peer.backlog > PROMPT_BYTES and peer.still_takes()):
+            self.keep(peer)  # its ping would wait in line
         elif connection.missed >= MISSED_HEARTBEATS:
             self._close(peer, CloseCode.NO_HEARTBEAT)
         elif peer in self._pinged and not connection.missed:

@@ -1,4 +1,8 @@
-"""The listening socket: shared by the edge processes of a machine, strict with dead peers."""
+"""The listening socket: shared by the edge processes of a machine, strict with dead peers.
+
+No TCP_USER_TIMEOUT: Linux counts it against a peer whose window stays smaller than our next packet, and so
+would cut a slow reader that is well. Who is gone is found by heartbeats and by `Bounds.stalled`.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,6 @@ BACKLOG = 4096
 KEEPALIVE_IDLE_SECONDS = 60
 KEEPALIVE_INTERVAL_SECONDS = 15
 KEEPALIVE_PROBES = 4
-USER_TIMEOUT_MILLIS = 30_000
-"""A peer that acknowledges nothing for this long is gone (RFC 5482)."""
 UNSENT_BYTES = 16 * 1024
 """What the kernel takes ahead of the peer; the rest stays here, where it is counted (bounds.py)."""
 BIND_SECONDS = 10.0
@@ -44,7 +46,6 @@ def _bind(host: str, port: int) -> socket.socket:
             (socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_SECONDS),
             (socket.TCP_KEEPCNT, KEEPALIVE_PROBES),
             (socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES),
-            (socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MILLIS),
         ):
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
         sock.bind((host, port))

@@ -80,6 +80,7 @@ class Peer(ABC):
     """A connection with its way out."""
 
     __slots__ = (
+        "acknowledged",
         "address",
         "alarm",
         "allowance",
@@ -107,6 +108,8 @@ class Peer(ABC):
         """While it lags: the rooms where something happened since. None: it does not lag."""
         self.receipts: dict[int, int] | None = None
         """Rooms with the receipts it gave last: it knows of them."""
+        self.acknowledged = 0
+        """Bytes that it had taken in all when `still_takes` was asked last."""
         self.alarm = 0
         """The wheel's tick at which this peer is looked at next; 0: none."""
         self.allowance = 0.0
@@ -189,6 +192,16 @@ class Peer(ABC):
     @abstractmethod
     def unsent(self) -> int:
         """Bytes that wait to be taken by the peer."""
+
+    def still_takes(self) -> bool:
+        """Whether it took anything since this was asked last."""
+        before, self.acknowledged = self.acknowledged, self.taken_in_all
+        return self.acknowledged != before
+
+    @property
+    def taken_in_all(self) -> int:
+        """Bytes since the beginning; 0 where nobody counts."""
+        return 0
 
     @property
     def backlog(self) -> int:

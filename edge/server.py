@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import socket
 import sys
 import termios
 from typing import Protocol, cast
@@ -27,6 +28,8 @@ from edge.protocol.events import Wire
 from edge.websocket import SUBPROTOCOLS
 
 NO_CLOSE_FRAME = 1006
+BYTES_ACKED_AT = 120
+"""Of `tcpi_bytes_acked` in struct tcp_info, a uint64."""
 
 
 class Application(Protocol):
@@ -236,15 +239,28 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         """See Peer."""
         return self._added - self.backlog
 
+    @property
+    def taken_in_all(self) -> int:
+        """See Peer."""
+        sock = self._socket()
+        if sock is None:
+            return 0
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED_AT + 8)
+        return int.from_bytes(info[BYTES_ACKED_AT:], sys.byteorder)
+
     def _in_kernel(self) -> int:
         """Bytes that the kernel has and the peer has not acknowledged; 0 where that cannot be asked."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return 0
-        sock = transport.get_extra_info("socket")
+        sock = self._socket()
         if sock is None:
             return 0
         return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)
+
+    def _socket(self) -> socket.socket | None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return None
+        found: socket.socket | None = transport.get_extra_info("socket")
+        return found
 
     async def drained(self) -> None:
         """See Peer."""

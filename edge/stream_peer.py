@@ -124,6 +124,11 @@ class StreamPeer(Peer):
         """See Peer."""
         return self._total
 
+    @property
+    def taken_in_all(self) -> int:
+        """See Peer."""
+        return self._total
+
     async def drained(self) -> None:
         """See Peer."""
         while self.slow and self._close is None:

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 CHUNKS_A_SECOND = 4
 ROOM_BYTES = 4096
 """The receive buffer: what waits beyond it waits at the far side."""
+SEGMENT_BYTES = 1000
+"""Packets as on a network: of 64 KiB, as on loopback, none fits into the room."""
 
 
 class SlowLink:
@@ -39,6 +41,7 @@ class SlowLink:
         loop = asyncio.get_running_loop()
         far = socket.socket()
         far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM_BYTES)
+        far.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
         near.setblocking(False)
         far.setblocking(False)
         with near, far, contextlib.suppress(OSError):

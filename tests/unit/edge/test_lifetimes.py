@@ -22,6 +22,7 @@ class Silent:
 
     slow = False
     backlog = 0
+    takes = True
 
     def __init__(self) -> None:
         self.connection = Connection(1)
@@ -29,6 +30,10 @@ class Silent:
         self.connection.expire_time = 1e9
         self.alarm = 0
         self.pinged = 0
+
+    def still_takes(self) -> bool:
+        """It does while there is something to take."""
+        return self.takes
 
     def send(self, _frame: object) -> None:
         """A ping: nothing else is due."""
@@ -71,7 +76,7 @@ def test_who_has_much_to_take_is_not_asked() -> None:
     world.peer.backlog = 16 * 1024
     world.pass_(40 * HEARTBEAT, answers=False)
     assert (world.pings, world.closed) == ([], None)
-    world.peer.backlog = 0
+    world.peer.takes = False
     world.pass_(3 * HEARTBEAT, answers=False)
     assert world.closed is not None
 
