@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
-
-from aiokafka.errors import KafkaError
 
 import edge.fanout
 import edge.holes
@@ -21,10 +19,16 @@ Mutant = Callable[[Any], None]
 """Breaks a rule; the argument is pytest's monkeypatch."""
 
 
-def no_fence(monkeypatch: Any) -> None:
-    """An owner that was replaced still writes."""
-    memory = services.message.memory.MemoryLog
-    monkeypatch.setattr(memory, "_stands", lambda _self, _mine, now: now is not None)
+def stale_heads(monkeypatch: Any) -> None:
+    """An owner that gets a partition back goes on with the heads that it knew. (Without the fence alone
+    nothing goes wrong in sight: the unique request ids hold up whatever a former owner writes.)"""
+    sequencer = services.message.use_cases.sequencing.Sequencer
+
+    def keep_heads(self: Any, partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            self._positions.pop(partition, None)
+
+    monkeypatch.setattr(sequencer, "release", keep_heads)
 
 
 def no_dedupe(monkeypatch: Any) -> None:
@@ -36,36 +40,6 @@ def no_dedupe(monkeypatch: Any) -> None:
 
     monkeypatch.setattr(memory, "known", nothing_known)
     monkeypatch.setattr(memory, "_check", lambda _self, _plan: None)
-
-
-def early_offsets(monkeypatch: Any) -> None:
-    """What the store did not confirm is taken for committed, and the log is read on behind it."""
-    sequencer = services.message.use_cases.sequencing.Sequencer
-
-    def believe(self: Any, batches: Mapping[int, Any] | Sequence[int], _result: Any) -> None:
-        for partition, batch in batches.items() if isinstance(batches, Mapping) else ():
-            if partition in self._positions:
-                self._positions[partition] = self._positions[partition]._replace(
-                    next_offset=batch.next_offset
-                )
-
-    monkeypatch.setattr(sequencer, "_doubt", believe)
-
-
-def produced_unconfirmed(monkeypatch: Any) -> None:
-    """A batch that Kafka did not take counts as appended."""
-    log: Any = services.chat.room_log.KafkaRoomLog
-    real = log._round
-
-    async def careless(self: Any, producer: Any) -> None:
-        before = {partition: len(buffer) for partition, buffer in self._buffers.items()}
-        try:
-            await real(self, producer)
-        except KafkaError:
-            for partition, count in before.items():
-                self._acknowledge(self._buffers[partition], min(count, len(self._buffers[partition])))
-
-    monkeypatch.setattr(log, "_round", careless)
 
 
 def shuffled_outbox(monkeypatch: Any) -> None:
@@ -136,10 +110,8 @@ def heads_not_told(monkeypatch: Any) -> None:
 MUTANTS: dict[str, Mutant] = {
     mutant.__name__: mutant
     for mutant in (
-        no_fence,
+        stale_heads,
         no_dedupe,
-        early_offsets,
-        produced_unconfirmed,
         shuffled_outbox,
         short_ring,
         holes_passed_over,

@@ -9,7 +9,8 @@ import random
 import sys
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -46,25 +47,34 @@ def run_seed(seed: int, *, calm: bool = False, say: Callable[[str], None] | None
     What is left of killed processes must not be collected while the run lasts, since a coroutine that is
     collected runs its `finally`; at the end it may, and nobody listens.
     """
-    _keep_what_is_there()
-    state, hook, collecting = random.getstate(), sys.unraisablehook, gc.isenabled()
-    gc.disable()
+    state = random.getstate()
     random.seed(seed)
+    try:
+        with leftovers_ignored():
+            return _run(seed, calm=calm, say=say)
+    finally:
+        random.setstate(state)
+
+
+@contextmanager
+def leftovers_ignored() -> Iterator[None]:
+    """Collects what a run left behind at its end only, and lets nobody hear of it."""
+    _keep_what_is_there()
+    hook, collecting = sys.unraisablehook, gc.isenabled()
+    gc.disable()
     sys.unraisablehook = lambda _unraisable: None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            result = _run(seed, calm=calm, say=say)
+            yield
             silence()
             SERVERS.clear()
             gc.collect()
     finally:
         sys.unraisablehook = hook
         structlog.reset_defaults()
-        random.setstate(state)
         if collecting:
             gc.enable()
-    return result
 
 
 @cache

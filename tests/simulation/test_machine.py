@@ -6,8 +6,6 @@ Message edits are not in the product yet and have no rule.
 from __future__ import annotations
 
 import asyncio
-import gc
-import sys
 import uuid
 from contextlib import ExitStack
 from typing import Any
@@ -19,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from tests.simulation.loop import SimLoop
 from tests.simulation.nemesis import Nemesis
 from tests.simulation.processes import outside_replaced
-from tests.simulation.run import silence
+from tests.simulation.run import leftovers_ignored, silence
 from tests.simulation.scenario import USERS, Scenario
 from tests.simulation.verdict import judge
 from tests.simulation.world import World
@@ -36,9 +34,7 @@ class Product(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._ends = ExitStack()
-        self._ends.callback(setattr, sys, "unraisablehook", sys.unraisablehook)
-        sys.unraisablehook = lambda _unraisable: None
-        gc.disable()
+        self._ends.enter_context(leftovers_ignored())
         self.loop = SimLoop(1)
         self.world = World(self.loop, 1)
         silence()
@@ -118,9 +114,7 @@ class Product(RuleBasedStateMachine):
         finally:
             for name in ("loop", "world", "scenario", "nemesis"):
                 delattr(self, name)
-            gc.collect()  # while nobody listens: what was killed may run its `finally` now
             self._ends.close()
-            gc.enable()
         assert not breaches, "\n".join(breaches)
 
 
