@@ -8,6 +8,7 @@ each message has one sequence, is stored once, and came to everybody in order.
 from __future__ import annotations
 
 import signal
+import time
 
 import pytest
 
@@ -17,6 +18,7 @@ from tests.support.eventually import eventually
 from tests.support.matrix import Matrix
 from tests.support.swarm import Swarm
 
+SPREAD_SECONDS = 20.0
 NAME_SECONDS = 20.0
 """A registration that died holds its name for 10 s."""
 
@@ -43,6 +45,7 @@ async def test_a_process_killed_on_a_messages_way_loses_nothing(
 ) -> None:
     """The third time it comes there: in the middle of the traffic."""
     async with matrix.fault(f"{part} killed at {point}", swarm):
+        await _spread(swarm, part)
         pid = await armory.arm(part, f"{point}=kill@3")
         await armory.stack.back(part, pid)
 
@@ -95,6 +98,7 @@ async def test_a_stall_on_a_messages_way_ends_in_unknown_and_the_same_message(
 ) -> None:
     """Eight seconds, where a send is answered within five: who asks again gets the one sequence."""
     async with matrix.fault(f"{part} stalls at {point}", swarm):
+        await _spread(swarm, part)
         pid = await armory.arm(part, f"{point}=stall(8)@3")
         await armory.fired(part, point)
         assert armory.stack.pid(part) == pid
@@ -175,3 +179,11 @@ async def test_a_registration_killed_before_its_answer_stands(
 async def test_after_all_failpoints_nothing_is_lost(swarm: Swarm, matrix: Matrix) -> None:
     """Every message answered and stored once, sequences gapless, every view complete, unread right."""
     await matrix.judge(swarm)
+
+
+async def _spread(swarm: Swarm, part: str) -> None:
+    """Gives every edge its share of the clients again: one that was killed before has none."""
+    if part.startswith("edge-"):
+        for client in swarm.clients:
+            client.cut()
+        await swarm.normal(time.monotonic(), SPREAD_SECONDS)
