@@ -8,74 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.history import Kind, Logs, Record, Stored, Violation, check
-
-ROOM = 5
-ANNA, BERT, CARL = 1, 2, 3
-History = list[Record]
-Memberships = dict[tuple[int, int], list[tuple[int, int | None]]]
-
-
-def good() -> tuple[History, dict[int, list[Stored]], Memberships]:
-    """Anna and Bert talk in a room; Bert loses his connection once; one send ends unknown."""
-    log = [Stored(1), Stored(2)]
-    records: History = []
-    for client, user in (("anna", ANNA), ("bert", BERT)):
-        records.append(Record(client, user, 0.0, Kind.RESUME, ROOM, sequence=2))
-    clock = 1.0
-    for number in range(3, 11):
-        client, user = (("anna", ANNA), ("bert", BERT))[number % 2]
-        request, message = f"r{number}", 100 + number
-        body = f"text {number}"
-        log.append(Stored(number, request, message, user, body, number - 2))
-        records.append(Record(client, user, clock, Kind.INVOKE, ROOM, request_id=request, body=body))
-        answer = Kind.UNKNOWN if number == 6 else Kind.OK
-        records.append(
-            Record(
-                client,
-                user,
-                clock + 0.5,
-                answer,
-                ROOM,
-                sequence=number if answer is Kind.OK else 0,
-                request_id=request,
-                message_id=message,
-            )
-        )
-        for reader, reader_user in (("anna", ANNA), ("bert", BERT)):
-            records.append(
-                Record(
-                    reader,
-                    reader_user,
-                    clock + 0.6,
-                    Kind.RECEIVE,
-                    ROOM,
-                    number,
-                    message_id=message,
-                    body=body,
-                )
-            )
-            records.append(
-                Record(reader, reader_user, clock + 0.7, Kind.READ, ROOM, number, began=clock + 0.65)
-            )
-            records.append(Record("anna", ANNA, clock + 0.8, Kind.RECEIPT, ROOM, number, subject=BERT))
-        clock += 1
-    records.append(Record("bert", BERT, clock, Kind.RESUME, ROOM, sequence=10))
-    records.append(Record("bert", BERT, clock + 0.1, Kind.STATE, ROOM, 10, 10, began=clock))
-    return records, {ROOM: log}, {(ROOM, ANNA): [(1, None)], (ROOM, BERT): [(2, None)]}
-
-
-def promises(found: list[Violation]) -> set[str]:
-    return {violation.promise for violation in found}
-
-
-def receive(records: History, client: str, sequence: int) -> int:
-    """The place of the record in which a client receives a sequence."""
-    return next(
-        i
-        for i, r in enumerate(records)
-        if r.kind is Kind.RECEIVE and r.client == client and r.sequence == sequence
-    )
+from tests.support.histories import ANNA, BERT, CARL, ROOM, History, Memberships, good, promises, receive
+from tests.support.history import Kind, Logs, Record, Stored, check
 
 
 def test_a_good_history_has_no_violation() -> None:
@@ -259,71 +193,6 @@ def test_every_bad_history_is_found(spoil: Callable[..., None], promise: str) ->
     found = check(records, logs, memberships)
     assert promise in promises(found)
     assert all(violation.records for violation in found)
-
-
-def came_back() -> tuple[History, dict[int, list[Stored]], Memberships]:
-    """Carl is in the room from 3 to 5 and from 8 on, and connected all the time."""
-    records, logs, memberships = good()
-    memberships[ROOM, CARL] = [(3, 5), (8, None)]
-    for number in (3, 4, 5, 8, 9, 10):
-        shown = records[receive(records, "anna", number)]
-        records.append(replace(shown, client="carl", user=CARL, time=50.0 + number))
-    return records, logs, memberships
-
-
-def test_who_comes_back_goes_on_with_the_event_of_it() -> None:
-    """Nothing is shown of the time between, and it need not be told as skipped."""
-    assert check(*came_back()) == []
-
-
-@pytest.mark.parametrize("missed", [5, 8, 10])
-def test_who_comes_back_misses_nothing(missed: int) -> None:
-    """Neither the end of the first stretch, nor the beginning or the end of the second."""
-    records, logs, memberships = came_back()
-    del records[receive(records, "carl", missed)]
-    assert promises(check(records, logs, memberships)) == {"I4"}
-
-
-@pytest.mark.parametrize("leaked", [6, 7])
-def test_nothing_of_the_time_between_reaches_who_comes_back(leaked: int) -> None:
-    """Neither the first event after the end nor the last before the new beginning."""
-    records, logs, memberships = came_back()
-    shown = records[receive(records, "anna", leaked)]
-    records.append(replace(shown, client="carl", user=CARL, time=50.0 + leaked))
-    assert "I5" in promises(check(records, logs, memberships))
-
-
-@pytest.mark.parametrize("told", [False, True])
-def test_a_room_that_was_not_told_at_the_beginning_starts_with_the_join(told: bool) -> None:
-    """Carl was away when he was removed, and came back to a connection without the room. Had the room been
-    in its welcome, the rest of the first stretch was due."""
-    records, logs, memberships = came_back()
-    del records[receive(records, "carl", 5)]
-    records.append(Record("carl", CARL, 56.0, Kind.RESUME, ROOM, sequence=4))
-    if told:
-        records.append(Record("carl", CARL, 56.1, Kind.STATE, ROOM, 10, 10))
-    assert promises(check(records, logs, memberships)) == ({"I4"} if told else set())
-
-
-def test_who_was_removed_while_away_need_not_see_the_end() -> None:
-    """The rest of a membership that is over is not theirs to ask for any more."""
-    records, logs, memberships = came_back()
-    memberships[ROOM, CARL] = [(3, 5), (8, 10)]
-    del records[receive(records, "carl", 10)]
-    assert check(records, logs, memberships) == []
-
-
-def test_after_a_reset_the_old_view_counts_no_more() -> None:
-    """A restored database: what was seen before may be gone, what is seen after must be there."""
-    records, logs, memberships = good()
-    ghost = Record("anna", ANNA, 20.0, Kind.RECEIVE, ROOM, 11, message_id=999, body="a ghost")
-    assert promises(check([*records, ghost], logs, memberships)) == {"I4"}
-    again = [
-        replace(r, time=40.0 + r.sequence) for r in records if r.kind is Kind.RECEIVE and r.client == "anna"
-    ]
-    reset = Record("anna", ANNA, 30.0, Kind.RESET, ROOM, sequence=2)
-    assert check([*records, ghost, reset, *again], logs, memberships) == []
-    assert promises(check([*records, ghost, reset, *again[:-1]], logs, memberships)) == {"I4"}
 
 
 def test_an_older_receipt_is_accepted_and_changes_nothing() -> None:
