@@ -8,6 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -161,7 +162,7 @@ async def busy_room(stack: Stack) -> AsyncIterator[tuple[BusyRoom, list[Peer], U
         writers = list(peers)
         for user in users[WRITERS:-1]:
             view = room.reader(head)
-            peers.append(Peer(await open_json(stack.ws_url), lambda frame, view=view: room.note(view, frame)))
+            peers.append(Peer(await open_json(stack.ws_url), partial(room.note, view)))
             await peers[-1].hello(user.access_token, {room_id: head})
         yield room, writers, users[-1]
     finally:

@@ -42,7 +42,7 @@ async def test_the_head_in_welcome_goes_with_its_count(here: Here) -> None:
         here.world.say(7, 2)
         here.world.say(7, 2)
         assert await sequences(ben, 2) == [3, 4]
-        here.world.log.rooms_of = lambda _user_id: stale  # type: ignore[method-assign]
+        here.world.log.rooms_of = lambda user_id: stale  # type: ignore[method-assign]
         async with client(here, 1) as ada, client(here, 1, {7: 3}) as ada_resumed:
             state = ada.welcome["rooms"][0]
             assert (state["headSequence"], state["unreadCount"]) == ("2", 1)
