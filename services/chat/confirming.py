@@ -2,7 +2,7 @@
 
 A row of the outbox that Kafka has acknowledged is kept until the log of the message service knows its
 request, or shows its user where chat's own tables have them: then nothing is left to do. Rows that do
-neither for long were lost with the log, and go again, together with all later ones of their room.
+neither for long were lost with the log: the last one about each user of their room goes again.
 """
 
 from __future__ import annotations

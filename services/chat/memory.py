@@ -136,9 +136,15 @@ class MemoryRoomStore:
 
     async def produce_again(self, room_ids: Sequence[int]) -> int:
         """See ports.KeptOutbox."""
+        last: dict[RoomMember, int] = {}
+        for outbox_id, row in sorted((self._produced | self._rows).items()):
+            entry = row.entry.entry
+            last[(entry.room_id, subject_of(entry.event))] = outbox_id
         ids = [i for i, row in self._produced.items() if row.entry.entry.room_id in room_ids]
-        self._rows.update((i, self._produced.pop(i)) for i in ids)
-        return len(ids)
+        taken = {outbox_id: self._produced.pop(outbox_id) for outbox_id in ids}
+        again = {outbox_id: row for outbox_id, row in taken.items() if outbox_id in last.values()}
+        self._rows |= again
+        return len(again)
 
     async def stale_rooms(self, seconds: float, limit: int) -> list[int]:
         """See ports.Outbox."""

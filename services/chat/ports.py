@@ -171,7 +171,11 @@ class KeptOutbox(Protocol):
         """Removes rows whose work is done."""
 
     async def produce_again(self, room_ids: Sequence[int]) -> int:
-        """Makes every row of these rooms wait again, in the old order; gives their number."""
+        """Makes the last row about each user of these rooms wait again, in the old order; gives their number.
+
+        Produced rows before it are removed. The log ignores what it has committed: an older row that it has
+        not would undo the last one.
+        """
 
 
 class Encoder(Protocol):

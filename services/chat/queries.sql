@@ -102,10 +102,13 @@ LIMIT $2
 -- Rows whose work is done.
 DELETE FROM outbox WHERE id = ANY ($1::bigint[])
 
+-- name: room_outbox
+-- All rows of a room, with which of them were produced.
+SELECT id, event, produce_time IS NOT NULL AS produced FROM outbox WHERE room_id = $1 ORDER BY id
+
 -- name: unmark_outbox
--- Rooms whose rows were lost with the log; all of them, so that they keep their order.
-UPDATE outbox SET produce_time = NULL WHERE room_id = ANY ($1::bigint[]) AND produce_time IS NOT NULL
-RETURNING id
+-- Rows that were lost with the log wait again.
+UPDATE outbox SET produce_time = NULL WHERE id = ANY ($1::bigint[])
 
 -- name: stale_outbox
 -- Rooms whose writer did not drain them: it is slow, or gone.

@@ -125,8 +125,7 @@ class PostgresOutbox:
 
     async def produce_again(self, room_ids: Sequence[int]) -> int:
         """See ports.KeptOutbox."""
-        async with acquire(self._pool) as connection:
-            return len(await connection.fetch(_sql.unmark_outbox, list(room_ids)))
+        return sum([await self._produce_again(room_id) for room_id in room_ids])
 
     async def stale_rooms(self, seconds: float, limit: int) -> list[int]:
         """See ports.Outbox."""
@@ -137,6 +136,17 @@ class PostgresOutbox:
         """See ports.Outbox."""
         async with acquire(self._pool) as connection:
             return int(await connection.fetchval(_sql.count_outbox))
+
+    async def _produce_again(self, room_id: int) -> int:
+        async with transaction(self._pool) as tx:
+            await tx.fetchval(_sql.lock_room, room_id)  # no writer adds a row until this is done
+            rows = await tx.fetch(_sql.room_outbox, room_id)
+            last = {subject_of(row["event"]): row["id"] for row in rows}
+            produced = {row["id"] for row in rows if row["produced"]}
+            again = produced.intersection(last.values())
+            await tx.execute(_sql.delete_outbox, list(produced - again))
+            await tx.execute(_sql.unmark_outbox, list(again))
+            return len(again)
 
 
 async def _write_new(tx: Connection, new: NewRoom, origin: Origin) -> Changed:

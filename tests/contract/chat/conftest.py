@@ -72,6 +72,15 @@ def entering(room_id: int, user_id: int) -> Decide:
     return decide
 
 
+def leaving(room_id: int, user_id: int) -> Decide:
+    """A rule that lets a user out of the room."""
+
+    def decide(room: Room | None, crowd: Crowd) -> list[Change]:
+        return domain.leave(room, crowd, room_id, user_id)
+
+    return decide
+
+
 def _as_owner(crowd: Crowd) -> Crowd:
     owner = domain.Membership(0, ANN, Role.OWNER)
     return Crowd({**crowd.memberships, ANN: owner}, crowd.members, crowd.owners)

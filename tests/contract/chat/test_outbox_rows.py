@@ -10,7 +10,7 @@ import pytest
 from chassis.errors import BackendUnavailable
 from services.chat.outbox import OutboxRelay
 from services.chat.ports import OutboxEntry
-from tests.contract.chat.conftest import ANN, Stores, entering
+from tests.contract.chat.conftest import ANN, Stores, entering, leaving
 
 
 class Topic:
@@ -122,3 +122,18 @@ async def test_rows_that_were_lost_go_again_before_those_that_wait(stores: Store
     first, again, second = topic.of(room_id)
     assert first == again < second
     assert room_id not in await stores.outbox.stale_rooms(-1.0, 1000)
+
+
+async def test_of_the_lost_rows_about_a_user_the_last_goes_again(stores: Stores) -> None:
+    """An older one could undo it, and is removed; one that waits is the last word, too."""
+    topic = Topic()
+    relay = OutboxRelay(stores.outbox, topic)
+    room_id = await stores.made()
+    for decide in (entering(room_id, 7), leaving(room_id, 7), entering(room_id, 8), leaving(room_id, 8)):
+        await relay.drain(room_id)
+        await stores.store.change(room_id, [7, 8], decide, stores.origin)
+    assert await stores.kept.produce_again([room_id]) == 2
+    assert [row for row in await stores.kept.produced(0.0, 10_000) if row.row.entry.room_id == room_id] == []
+    await relay.drain(room_id)
+    anns, _, went, _, *again = topic.of(room_id)
+    assert again == [anns, went, again[-1]] == sorted(again)
