@@ -75,7 +75,12 @@ class Lifetimes:
         self._wheel.cancel(peer)
 
     def keep(self, peer: Peer) -> None:
-        """Sets the next alarm of an open connection: a heartbeat, a warning, or the end of its token."""
+        """Sets the next alarm of an open connection: a heartbeat, a warning, or the end of its token.
+
+        While draining the one that it has stays: at it the peer leaves, whether or not its token is new.
+        """
+        if self._draining:
+            return
         self._pinged.discard(peer)
         self._set(peer, 1.0)
 

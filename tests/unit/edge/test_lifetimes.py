@@ -103,6 +103,17 @@ def test_who_is_gone_is_let_go_in_time(lived: float) -> None:
     assert sum(ping > lived for ping in world.pings) == 2
 
 
+def test_a_new_token_does_not_put_off_the_turn_to_leave() -> None:
+    """Else the connection would be cut at the end of the drain, without a word."""
+    world = World()
+    peer: Any = world.peer
+    world.lifetimes.drain([peer], 0.0)
+    world.lifetimes.keep(peer)
+    world.pass_(3 * STEP, answers=True)
+    assert world.closed is not None
+    assert world.closed[1] is CloseCode.SHUTTING_DOWN
+
+
 @pytest.mark.parametrize(("in_flight", "extra"), [(0, 0.0), (1, FINISH_SECONDS)])
 def test_whose_turn_to_leave_comes_while_they_wait_is_answered_first(in_flight: int, extra: float) -> None:
     """A second more, and no longer: who always asks has to go as well."""
