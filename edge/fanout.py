@@ -123,7 +123,10 @@ class Fanout:
             self._promote(room, event.sequence)
 
     def _promote(self, room: Room, sequence: int) -> None:
-        arrived = [peer for peer, replay in room.waiting.items() if replay.cursor == sequence]
+        waiting = room.waiting.items()
+        arrived = [
+            peer for peer, at in waiting if at.cursor == sequence and room.joined(peer) <= sequence + 1
+        ]
         if arrived:
             self.settle(room)
             for peer in arrived:

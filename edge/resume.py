@@ -87,10 +87,11 @@ class Resumer:
             replay = room.waiting.get(peer)
             if replay is None:
                 continue
-            missed = (replay.until or room.log.head) - replay.cursor
+            goal = replay.until or room.goal(peer)
+            missed = goal - replay.cursor
             if replay.until is None and missed > min(REPLAY_ROOM, budget):
-                peer.send_gap(room.room_id, replay.cursor + 1, room.log.head)
-                self._fanout.watch(room, peer, room.log.head)
+                peer.send_gap(room.room_id, replay.cursor + 1, goal)
+                self._fanout.watch(room, peer, goal)
                 self._metrics.resumed(Resume.GAP.value)
                 continue
             budget -= missed
@@ -204,7 +205,7 @@ class Resumer:
                 return False
             self._fanout.stop_waiting(room, peer)
             return True
-        if replay.cursor >= room.log.head:
+        if replay.cursor >= room.goal(peer):
             self._fanout.watch(room, peer, replay.cursor)
             return True
         return self._from_ring(peer, room, replay)
@@ -215,7 +216,7 @@ class Resumer:
             replay = room.waiting.get(peer)
             if replay is None:
                 continue
-            head = replay.until or max(room.log.head, replay.cursor)
+            head = replay.until or max(room.goal(peer), replay.cursor)
             peer.send_gap(room.room_id, replay.cursor + 1, head)
             if replay.until is not None:
                 self._fanout.stop_waiting(room, peer)

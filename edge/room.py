@@ -41,6 +41,22 @@ class Room:
         """Whether the peer gets this room, now or later."""
         return peer in self.live or peer in self.resting or peer in self.waiting
 
+    def goal(self, peer: Peer) -> int:
+        """After this, what happens is for the peer: the head, or where its user will have come back."""
+        return max(self.log.head, self.joined(peer) - 1)
+
+    def joined(self, peer: Peer) -> int:
+        """The first sequence of its user's membership; 0: none."""
+        return peer.user.rooms.get(self.room_id, 0) if peer.user is not None else 0
+
+    def hold_back(self, user: User) -> list[Peer]:
+        """The user left and came back, and neither came by yet: who was live waits now. Gives these."""
+        held = [peer for peer in user.peers if peer in self.live or peer in self.resting]
+        for peer in held:
+            self.drop(peer)
+            self.waiting[peer] = Replay(self.log.head)
+        return held
+
     def begin(self, peer: Peer, cursor: int) -> None:
         """What is after the cursor happens for a peer that is neither live nor waiting."""
         if peer.moved is None:

@@ -89,7 +89,7 @@ class Rooms:
         welcome = self._welcome(peer, opened)
         begun = []
         for entry in rooms:
-            room = self._fanout.enter_room(user, entry.room_id, entry.head_sequence, entry.joined_sequence)
+            room = self._enter(user, entry.room_id, entry.head_sequence, entry.joined_sequence)
             cursor = _judged(cursors.get(entry.room_id), hello, entry, opened)
             if cursor == VOID:
                 welcome.reset_room_ids.append(entry.room_id)
@@ -109,6 +109,18 @@ class Rooms:
                 room = self._fanout.rooms[room_id]
                 self._bring_missing(user, room, room.log.head)
 
+    def _enter(self, user: User, room_id: int, head: int, joined_sequence: int) -> Room:
+        """Notes a membership. Between a leaving and a return that are to come by yet, nobody is live (I5)."""
+        known = self._fanout.rooms.get(room_id)
+        held: list[Peer] = []
+        if known is not None and room_id in user.rooms and joined_sequence > known.log.head + 1:
+            self._fanout.settle(known)
+            held = known.hold_back(user)
+        room = self._fanout.enter_room(user, room_id, head, joined_sequence)
+        for peer in held:
+            self._resumer.catch_up(peer, (room,))
+        return room
+
     def _corrected(self, user: User, opened: ConnectionOpened, passed: Sequence[Event]) -> list[UserRoom]:
         """The rooms as read by chat, less those that were left while it was reading."""
         left = {event.room_id: event.sequence for event in passed if user.user_id in event.left}
@@ -117,7 +129,7 @@ class Rooms:
     def _begin_joined(self, user: User, event: Event) -> None:
         """A room that was joined while chat was reading begins with its `memberJoined`."""
         if user.user_id in event.joined:
-            room = self._fanout.enter_room(user, event.room_id, event.sequence, event.sequence)
+            room = self._enter(user, event.room_id, event.sequence, event.sequence)
             self._bring_missing(user, room, event.sequence - 1)
 
     def _bring_missing(self, user: User, room: Room, cursor: int) -> None:
