@@ -37,9 +37,6 @@ ON CONFLICT (partition) DO UPDATE SET
     owner_epoch = log_position.owner_epoch + 1
 """
 
-# Events that Kafka had acknowledged and the log did not show yet: they go again, in their order.
-PRODUCE_AGAIN = "UPDATE chat.outbox SET produce_time = NULL WHERE produce_time IS NOT NULL"
-
 USED_BY = """
 SELECT count(*) AS others FROM pg_stat_activity
 WHERE datname = current_database() AND usename LIKE 'polychat_%' AND pid <> pg_backend_pid()
@@ -58,7 +55,6 @@ async def begin_anew(dsn: str, log_ends: Mapping[int, int]) -> int:
             epoch = await _new_epoch(connection)
             for partition, end in log_ends.items():
                 await connection.execute(LOG_POSITION, (partition, end))
-            await connection.execute(PRODUCE_AGAIN)
             return epoch
     except psycopg.Error as error:
         raise StackError(f"Could not give the database its new epoch: {error}") from error
