@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 from polychat.internal.log.v1.log_read_service_pb2 import RoomEpoch
 
-VOID = 2**63 - 1
-"""A cursor past the head of every room, which is what is answered with a reset."""
+VOID = 2**63
+"""A cursor past the head of every room, which is answered with a reset, and past all a client can say."""
 
 
 def current(log_epochs: Sequence[int]) -> int:
