@@ -32,8 +32,8 @@ class Bounds:
         self.clogged_bytes = 2 * unsent_bytes
         self.peak = 0
         """The most unsent bytes that any peer ever had since it was slow."""
-        self.slow: dict[Peer, tuple[int, float]] = {}
-        """Slow peers with the bytes they had taken when last looked at, and when that was."""
+        self.slow: dict[Peer, tuple[int | None, float]] = {}
+        """Slow peers with the bytes they had taken when last looked at, and when that was; None: not yet."""
 
     def over(self, peer: Peer) -> bool:
         """Notes what a slow peer has unsent; True when it is past the bound."""

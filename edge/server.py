@@ -122,7 +122,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer takes less than it is sent."""
         self._added = 0
-        self._bounds.slow[self] = (-1, 0.0)
+        self._bounds.slow[self] = (None, 0.0)
         self._weigh()
 
     def resume_writing(self) -> None:

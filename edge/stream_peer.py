@@ -66,7 +66,7 @@ class StreamPeer(Peer):
         self._moved.set()
         if self._size > self._bounds.slow_bytes:
             if not self.slow:
-                self._bounds.slow[self] = (-1, 0.0)
+                self._bounds.slow[self] = (None, 0.0)
             if self._bounds.over(self):
                 self.outbox.overflowed(self)
 

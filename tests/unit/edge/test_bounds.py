@@ -108,6 +108,19 @@ async def test_the_heaviest_go_when_all_together_hold_too_much(peer: StreamPeer)
     assert bounds.heaviest(250_000) == [peers[2], peers[1]]
 
 
+@pytest.mark.parametrize("taken", [-1, 0, 1])
+async def test_who_became_slow_just_now_has_its_time(
+    peer: StreamPeer, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    """Wherever its count begins: a WebSocket's is below zero by what waited before."""
+    monkeypatch.setattr(StreamPeer, "taken", taken)
+    peer.put(b"x" * 100_000)
+    peer.outbox.flush()
+    assert peer._bounds.stalled(1000.0, 30.0) == []
+    assert peer._bounds.stalled(1029.0, 30.0) == []
+    assert peer._bounds.stalled(1030.0, 30.0) == [peer]
+
+
 async def test_receipts_that_a_connection_gave_are_few(peer: StreamPeer) -> None:
     """The last ones: their echo comes soon or never."""
     for room in range(IN_FLIGHT + 1):
