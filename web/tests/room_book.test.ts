@@ -116,6 +116,16 @@ describe("a log that has grown again since a restore", () => {
     expect(book.cursors()).toEqual([{ roomId: ROOM, sequence: 60n }]);
     expect(book.log(ROOM)?.entries).toEqual([]);
   });
+
+  test("a room that is shorter now counts from there, also when the line breaks before its gap has come", async () => {
+    book.welcomed(welcome(44n));
+    book.cursors();
+    answers["ListRooms"] = () => listed(10, 10, 0);
+    book.welcomed(create(WelcomeSchema, { ...welcome(10n), logEpoch: 7n, resetRoomIds: [ROOM] }));
+    await settled();
+    book.received(said(11, "after the restore"));
+    expect(book.summary(ROOM)).toMatchObject({ head: 11n, unread: 1 });
+  });
 });
 
 describe("answers that come late", () => {

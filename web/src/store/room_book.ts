@@ -153,6 +153,8 @@ export class RoomBook {
     for (const roomId of welcome.resetRoomIds) {
       this.history.forget(roomId);
       this.logs.delete(roomId);
+      const summary = this.summaries.get(roomId);
+      if (summary !== undefined) this.summaries.set(roomId, withReset(summary, 0n));
     }
     for (const state of welcome.rooms) {
       const { roomId } = state;
