@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
@@ -56,11 +57,12 @@ def failpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def own_stack(failpoints: Path) -> Iterator[Stack]:
     """A stack that nobody else uses, whatever the environment names: its parts are killed."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.delenv(ATTACH, raising=False)
-        environment.setenv(FOLDER, str(failpoints))
-        with running_stack() as running:
-            yield running
+    with contextlib.ExitStack() as running:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.delenv(ATTACH, raising=False)
+            environment.setenv(FOLDER, str(failpoints))
+            stack = running.enter_context(running_stack())
+        yield stack
 
 
 @pytest.fixture(scope="session")

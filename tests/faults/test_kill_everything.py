@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.api import Api
+from tests.support.armed import FOLDER
 from tests.support.matrix import Matrix
 from tests.support.stack import ROOT, START_SECONDS, Stack
 from tests.support.swarm import Swarm
@@ -20,7 +21,7 @@ from tests.support.swarm import Swarm
 pytestmark = pytest.mark.timeout(300)
 
 
-def _up(stack: Stack) -> subprocess.CompletedProcess[str]:
+def _up(stack: Stack, failpoints: Path) -> subprocess.CompletedProcess[str]:
     """`up` again with the ports it had."""
     urls = stack.state()["urls"]
     kafka = int(urls["kafkaBootstrap"].rpartition(":")[2])
@@ -34,6 +35,7 @@ def _up(stack: Stack) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "scripts.stack", "up", "--detach", *words],
         cwd=ROOT,
+        env=os.environ | {FOLDER: str(failpoints)},
         timeout=START_SECONDS,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -51,17 +53,17 @@ def _kill_all(run: Path) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-async def test_a_second_up_says_that_it_runs(own_stack: Stack) -> None:
+async def test_a_second_up_says_that_it_runs(own_stack: Stack, failpoints: Path) -> None:
     """And what to do; the first one is not disturbed."""
     before = own_stack.state()["parts"]
-    second = _up(own_stack)
+    second = _up(own_stack, failpoints)
     assert second.returncode != 0
     assert "runs already" in second.stdout
     assert str(own_stack.data) in second.stdout
     assert [part["pid"] for part in own_stack.state()["parts"]] == [part["pid"] for part in before]
 
 
-async def test_after_everything_was_killed_all_is_found_again(own_stack: Stack) -> None:
+async def test_after_everything_was_killed_all_is_found_again(own_stack: Stack, failpoints: Path) -> None:
     """Users, rooms, messages, receipts, and the repeat of a request that was answered before."""
     api = Api(own_stack.http_url)
     anna, bert = await api.register("anna"), await api.register("bert")
@@ -71,7 +73,7 @@ async def test_after_everything_was_killed_all_is_found_again(own_stack: Stack) 
     log = await api.log(bert, room)
     await api.close()
     _kill_all(own_stack.data / "run")
-    again = _up(own_stack)
+    again = _up(own_stack, failpoints)
     assert again.returncode == 0, again.stdout
     api = Api(own_stack.http_url)
     assert await api.log(bert, room) == log
@@ -86,11 +88,11 @@ async def test_after_everything_was_killed_all_is_found_again(own_stack: Stack) 
 
 
 async def test_a_power_cut_in_the_middle_of_the_traffic(
-    own_stack: Stack, swarm: Swarm, matrix: Matrix
+    own_stack: Stack, swarm: Swarm, matrix: Matrix, failpoints: Path
 ) -> None:
     """Everybody is sending when it comes; afterwards they go on by themselves, and nothing is lost."""
     async with matrix.fault("power cut", swarm):
         _kill_all(own_stack.data / "run")
-        again = await asyncio.to_thread(_up, own_stack)
+        again = await asyncio.to_thread(_up, own_stack, failpoints)
         assert again.returncode == 0, again.stdout
     await matrix.judge(swarm)

@@ -50,6 +50,7 @@ async def test_an_edge_says_when_it_goes(own_stack: Stack, swarm: Swarm) -> None
         socket = next(s for s in sockets if edge_of(own_stack, s.local_port) == "edge-1")
         peer = Peer(socket)
         await peer.hello(user.access_token)
+        pid = own_stack.pid("edge-1")
         own_stack.kill("edge-1", signal.SIGTERM)
         goaway = (await peer.until(lambda frame: "goaway" in frame, RESTART_SECONDS))["goaway"]
         assert goaway["reason"] == "DRAINING"
@@ -57,4 +58,4 @@ async def test_an_edge_says_when_it_goes(own_stack: Stack, swarm: Swarm) -> None
         assert (await peer.send(room, "one last thing"))["sequence"] == "2"
         assert (await peer.closed(RESTART_SECONDS)).code == SHUTTING_DOWN
         await peer.end()
-    await own_stack.ready()
+    await own_stack.back("edge-1", pid)

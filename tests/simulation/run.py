@@ -73,6 +73,7 @@ def leftovers_ignored() -> Iterator[None]:
     finally:
         sys.unraisablehook = hook
         structlog.reset_defaults()
+        logging.disable(logging.NOTSET)
         if collecting:
             gc.enable()
 

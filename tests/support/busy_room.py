@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import AsyncIterator, Sequence
@@ -108,6 +109,8 @@ class BusyRoom:
         looking = asyncio.create_task(self._look(figures))
         await asyncio.gather(*(self._write(writer, until) for writer in writers))
         looking.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await looking
         return figures
 
     async def _write(self, writer: Peer, until: float) -> None:
