@@ -70,6 +70,8 @@ class Fanout:
                 self.finish()
         if room.log.missing:
             self._on_missing(room)
+        elif room.users == 0:
+            self._end_unused(room)
 
     def _begin(self, event: Event) -> Room | None:
         """The room that begins with a local user's coming; a hint of an old coming begins nothing."""
@@ -173,9 +175,10 @@ class Fanout:
         self._end_unused(room)
 
     def _end_unused(self, room: Room) -> None:
-        """A room goes with its last user, and not before whoever left it has been brought to that point."""
+        """Goes with its last user, but not before whoever left has all, nor while a coming is missing."""
         room_id = room.room_id
-        if room.users == 0 and not room.waiting and self.rooms.get(room_id) is room:
+        wanted = room.users or room.waiting or room.log.missing
+        if not wanted and self.rooms.get(room_id) is room:
             del self.rooms[room_id]
             room.log.drop_ring()
             self._left_at[room_id] = room.log.head
@@ -231,8 +234,8 @@ class Fanout:
         return room
 
     def watch(self, room: Room, peer: Peer, cursor: int) -> bool:
-        """Puts a peer behind a cursor; True when that is the head, so that it is live."""
-        if cursor == room.log.head:
+        """Puts a peer behind a cursor; True when it is live: that is the head, and what follows is for it."""
+        if cursor == room.log.head and room.joined(peer) <= cursor + 1:
             self.settle(room)
             room.arrive(peer)
             return True

@@ -7,9 +7,18 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from chassis.migrate import migrate
 from tests.support.stack import Stack, drop_database, make_database, running_stack
+
+settings.register_profile("same", derandomize=True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Property tests try the same examples each time, and new ones in the long tier."""
+    if config.getoption("markexpr") == "not long":
+        settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

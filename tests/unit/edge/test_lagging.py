@@ -6,7 +6,7 @@ import asyncio
 from contextlib import ExitStack
 from unittest.mock import patch
 
-from hypothesis import event, given, settings
+from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 
 from tests.support.edge_log import message_event
@@ -132,8 +132,17 @@ ACTIONS = st.tuples(
 )
 
 
-@settings(max_examples=50, deadline=None)
+LINK = ("link", 0, 0, 1)
+
+
+@settings(max_examples=200, deadline=None)
 @given(st.lists(ACTIONS, min_size=5, max_size=60))
+@example(
+    [("link", 0, 0, 1), ("say", 1, 0, 1), ("toggle", 1, 1, 1), ("link", 0, 0, 1), ("reconnect", 0, 1, 1)]
+)
+@example(
+    [("say", 0, 0, 1), ("link", 0, 0, 1), ("toggle", 1, 1, 1), ("link", 0, 0, 1), ("reconnect", 0, 0, 1)]
+)
 def test_every_view_is_complete_and_exact(actions: list[tuple[str, int, int, int]]) -> None:
     """Peers pause and drain, come and go, the link and message go away and return."""
 
