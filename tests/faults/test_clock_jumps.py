@@ -11,9 +11,8 @@ import pytest
 import pytest_asyncio
 
 from scripts.stack.layout import SERVICES
-from tests.support import faked_time
 from tests.support.api import Json
-from tests.support.faked_time import FakedTime
+from tests.support.faked_time import FakedTime, built_library
 from tests.support.matrix import Matrix
 from tests.support.peer import Peer, Refused
 from tests.support.processes import EDGE, LooseStack, loose_stack
@@ -33,7 +32,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 @pytest_asyncio.fixture(scope="module")
 async def world() -> AsyncIterator[tuple[LooseStack, Mapping[str, FakedTime]]]:
     """Everything runs, each process by a clock of its own."""
-    library = faked_time.library()
+    library = built_library()
     if library is None:
         pytest.skip("needs libfaketime, of which there is no wheel for this machine")
     with loose_stack() as stack:

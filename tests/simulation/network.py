@@ -6,6 +6,7 @@ A partition is what TCP makes of it: bytes wait and go on when it is over, unles
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -90,14 +91,14 @@ class Network:
             wire.reset()
 
 
-class Wire:
+class Wire(ABC):
     """Something with two ends that can be broken."""
 
     ends: tuple[Node, Node]
 
+    @abstractmethod
     def reset(self) -> None:
         """Breaks it."""
-        raise NotImplementedError
 
 
 class Pipe:

@@ -11,7 +11,7 @@ LIBRARY = Path("vendor/libfaketime/src/libfaketime.so.1")
 """Inside the package `libfaketime`, whose wheel brings it built."""
 
 
-def library() -> Path | None:
+def built_library() -> Path | None:
     """The library to preload; None where there is none for this machine."""
     spec = importlib.util.find_spec("libfaketime")
     if (

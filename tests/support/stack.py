@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import psycopg
 from psycopg import sql
 
 from tests.support.eventually import eventually
+from tests.support.free_port import is_free
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 420
@@ -169,7 +169,7 @@ def _ports() -> Iterator[list[str]]:
     lasts nobody else's who asks here: several stacks may be started at the same moment."""
     for base in random.sample(range(25_000, 32_000, 200), 30):
         with (Path(tempfile.gettempdir()) / f"polychat-ports-{base}.lock").open("a") as lock:
-            if _locked(lock) and all(_free(port) for port in range(base, base + 180)):
+            if _locked(lock) and all(is_free(port) for port in range(base, base + 180)):
                 yield [
                     *("--parts-base-port", str(base)),
                     *("--grpc-base-port", str(base + 110)),
@@ -184,15 +184,6 @@ def _locked(lock: IO[str]) -> bool:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    return True
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
     return True
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.stack.layout import SERVICES, Ports
+from tests.support.free_port import is_free
 from tests.support.stack import ATTACH, Stack, running_stack
 from tests.support.toxiproxy import Toxiproxy, running_toxiproxy
 
@@ -94,15 +94,6 @@ def linked_stack(folder: Path) -> Iterator[LinkedStack]:
 
 def _free_base() -> int:
     for base in random.sample(BASES, len(BASES)):
-        if all(_free(port) for port in range(base, base + PORTS_OF_A_STACK)):
+        if all(is_free(port) for port in range(base, base + PORTS_OF_A_STACK)):
             return base
     raise RuntimeError(f"no block of {PORTS_OF_A_STACK} ports is free in {BASES.start}-{BASES.stop}")
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -38,6 +38,13 @@ def request(room_id: int, text: str) -> dict[str, str]:
     return {"roomId": str(room_id), "requestId": str(uuid.uuid4()), "text": text}
 
 
+async def fall_behind(here: Here, peer: Peer, writer: Client) -> None:
+    """User 2 talks in room 7 until the peer lags."""
+    while peer.moved is None:
+        here.world.say(7, 2, "x" * 15_000)
+        await writer.event()
+
+
 @asynccontextmanager
 async def sleeper(here: Here, user_id: int) -> AsyncIterator[ClientConnection]:
     """A client with small buffers that says hello and then reads nothing."""
@@ -100,9 +107,7 @@ async def test_nothing_after_a_leave_reaches_a_lagging_reader() -> None:
         here.world.room(7, 1, 2)
         async with sleeper(here, 1) as connected, client(here, 2) as ben:
             peer = peer_of(here, 1)
-            while peer.moved is None:
-                here.world.say(7, 2, "x" * 15_000)
-                await ben.event()
+            await fall_behind(here, peer, ben)
             here.world.say(7, 2, "mine")
             here.world.leave(7, 1)
             left = here.world.log.head(7)
@@ -129,9 +134,7 @@ async def test_a_room_joined_while_lagging_begins_with_the_coming() -> None:
         here.world.room(8, 2)
         async with sleeper(here, 1) as connected, client(here, 2) as ben:
             peer = peer_of(here, 1)
-            while peer.moved is None:
-                here.world.say(7, 2, "x" * 15_000)
-                await ben.event()
+            await fall_behind(here, peer, ben)
             here.world.say(8, 2, "before")
             here.world.join(8, 1)
             here.world.say(8, 2, "after")
@@ -150,9 +153,7 @@ async def test_the_link_breaks_while_a_reader_lags() -> None:
         here.world.room(7, 1, 2)
         async with sleeper(here, 1) as connected, client(here, 2) as ben:
             peer = peer_of(here, 1)
-            while peer.moved is None:
-                here.world.say(7, 2, "x" * 15_000)
-                await ben.event()
+            await fall_behind(here, peer, ben)
             here.chat.break_off()
             await until(lambda: here.edge.link.attached_to is None)
             here.world.say(7, 2, "unheard")
@@ -170,9 +171,7 @@ async def test_requests_are_answered_while_lagging() -> None:
         here.world.room(7, 1, 2)
         async with sleeper(here, 1) as connected, client(here, 2) as ben:
             peer = peer_of(here, 1)
-            while peer.moved is None:
-                here.world.say(7, 2, "x" * 15_000)
-                await ben.event()
+            await fall_behind(here, peer, ben)
             unsent = peer.unsent
             await connected.send(json.dumps({"id": 2, "send": request(7, "from behind")}))
             assert "from behind" in str(await ben.event())
