@@ -52,6 +52,22 @@ async def test_everything_is_done_with_keys(edge: FakeEdge, page: Page) -> None:
     await expect(members).to_be_focused()
 
 
+async def test_a_key_right_after_escape_is_not_lost(edge: FakeEdge, page: Page) -> None:
+    """Closed and opened again in one breath, a dialog is there: many times, since it is a race."""
+    edge.world.add_user("ada", PASSWORD)
+    await log_in(page, "ada")
+    start = page.get_by_role("button", name="Start a chat")
+    for _ in range(20):
+        await start.focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("searchbox")).to_be_focused()
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("searchbox")).to_be_focused()
+        await page.keyboard.press("Escape")
+        await expect(page.get_by_role("dialog")).to_have_count(0)
+
+
 async def test_text_selected_out_of_a_dialog_does_not_close_it(edge: FakeEdge, page: Page) -> None:
     """Only a press that begins outside does."""
     edge.world.add_user("ada", PASSWORD)

@@ -17,6 +17,8 @@ export function Dialog({ title, onClose, children }: { title: string; onClose: (
   return (
     <dialog
       ref={dialog} className="dialog" aria-label={title}
+      // Escape: closed here and now. The browser's `close` comes a task later, when the key that opens it again may be past.
+      onCancel={(event) => { event.preventDefault(); onClose(); }}
       onClose={() => { if (dialog.current?.open === false) onClose(); }}
       // Not the click: one that began in a field, to select its text, may end out here.
       onPointerDown={(event) => { if (event.target === dialog.current) onClose(); }}
