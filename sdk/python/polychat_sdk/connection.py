@@ -32,7 +32,7 @@ TOKEN_EXPIRED = 4101
 
 
 class Connection:
-    """Keeps one connection alive. `on_frame` gets every frame that is no reply, in order."""
+    """Keeps one connection alive. `on_frame` gets every `welcome` and all frames but replies, in order."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Connection:
         self._ended: Stopped | None = None
         self._ids = itertools.count(1)
         self._replies: dict[int, asyncio.Future[server_frame_pb2.ServerFrame]] = {}
+        """Requests of this connection without their reply; a cancelled one is of somebody who gave up."""
         self._wait_told: float | None = None
         self._fresh_token = False
         self._silence_seconds = HELLO_SECONDS
@@ -102,18 +103,23 @@ class Connection:
         await self.opened()
         if self._socket is None:
             raise Disconnected
-        frame.id = next(self._ids)
-        reply = self._replies[frame.id] = asyncio.get_running_loop().create_future()
+        reply = self._expect(frame)
         try:
             await self._socket.send(frame.SerializeToString())
             answer: server_frame_pb2.ServerFrame = await reply
         except ConnectionClosed as error:
             raise Disconnected from error
         finally:
-            self._replies.pop(frame.id, None)
+            reply.cancel()
         if answer.HasField("error"):
             raise PolychatError.of_frame(answer.error)
         return answer
+
+    def _expect(self, request: client_frame_pb2.ClientFrame) -> asyncio.Future[server_frame_pb2.ServerFrame]:
+        """Gives a request its id. Its one reply is known as such even when nobody waits for it any more."""
+        request.id = next(self._ids)
+        reply = self._replies[request.id] = asyncio.get_running_loop().create_future()
+        return reply
 
     async def tell(self, frame: client_frame_pb2.ClientFrame) -> None:
         """Sends a frame that wants no reply; nothing happens when the connection is away."""
@@ -158,7 +164,7 @@ class Connection:
         self._open.set()
 
     async def _take(self, frame: server_frame_pb2.ServerFrame) -> None:
-        waiting = self._replies.get(frame.id) if frame.id else None
+        waiting = self._replies.pop(frame.id, None)
         if waiting is not None:
             if not waiting.done():
                 waiting.set_result(frame)
@@ -167,8 +173,10 @@ class Connection:
         elif frame.HasField("goaway"):
             self._wait_told = frame.goaway.reconnect_after.ToTimedelta().total_seconds()
         elif frame.HasField("token_expiring"):
-            refresh = ClientFrame(id=next(self._ids))
+            refresh = ClientFrame()
             refresh.refresh.access_token = await self._tokens.access_token(fresh=True)
+            # Refused, the connection ends with the token that it has, and the next begins with a fresh one.
+            self._expect(refresh).cancel()
             await self.tell(refresh)
         else:
             await self._on_frame(frame)
@@ -182,7 +190,8 @@ class Connection:
     def _lost(self) -> None:
         self._socket = None
         self._open.clear()
-        for reply in self._replies.values():
+        replies, self._replies = self._replies, {}
+        for reply in replies.values():
             if not reply.done():
                 reply.set_exception(Disconnected())
 
