@@ -136,8 +136,10 @@ class Person:
                 sequence=frame.receipt.read_sequence,
                 subject=frame.receipt.user_id,
             )
-        elif body == "error":
-            self.journal.complaints.append(f"{self.name} got an error that answers nothing: {frame.error}")
+        elif frame.id or body == "error":
+            self.journal.complaints.append(
+                f"{self.name} got what answers nothing, or a second answer: {frame}"
+            )
 
     def _welcomed(self, frame: ServerFrame) -> None:
         self.connections += 1

@@ -7,6 +7,7 @@ from typing import Any
 
 import edge.fanout
 import edge.holes
+import edge.peer
 import edge.protocol.catch_up
 import services.chat.placement
 import services.chat.room_log
@@ -107,6 +108,18 @@ def heads_not_told(monkeypatch: Any) -> None:
     monkeypatch.setattr(services.message.hints.Hints, "publish_heads", silent)
 
 
+def answered_twice(monkeypatch: Any) -> None:
+    """A send gets its `sent`, and once more."""
+    peer: Any = edge.peer.Peer
+    real = peer.send_sent
+
+    def again(self: Any, request_id: int, sent: object) -> None:
+        real(self, request_id, sent)
+        real(self, request_id, sent)
+
+    monkeypatch.setattr(peer, "send_sent", again)
+
+
 MUTANTS: dict[str, Mutant] = {
     mutant.__name__: mutant
     for mutant in (
@@ -119,5 +132,6 @@ MUTANTS: dict[str, Mutant] = {
         leaving_unseen,
         lists_not_read_again,
         heads_not_told,
+        answered_twice,
     )
 }
