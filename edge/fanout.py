@@ -253,7 +253,7 @@ class Fanout:
     def set_back(self, room: Room, head: int) -> None:
         """The room's log ends before what we let out (a restored database): all go on from its new head."""
         self.settle(room)
-        room.log.set_back(head)
+        room.set_back(head)
         self.restart(room, (*room.live, *room.resting, *room.waiting))
         for user in {peer.user for peer in room.live | room.resting if peer.user is not None}:
             if user.rooms.get(room.room_id, 0) > head:

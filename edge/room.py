@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge.peer import Peer
 from edge.protocol.catch_up import RoomLog
 from edge.protocol.events import Event
+from edge.protocol.receipts import Receipts
 from edge.protocol.rings import Rings
 
 
@@ -22,11 +23,12 @@ class Replay:
 class Room:
     """A room that has a member here. A peer of a member is live, or resting, or waiting."""
 
-    __slots__ = ("live", "log", "resting", "room_id", "run", "users", "waiting")
+    __slots__ = ("live", "log", "receipts", "resting", "room_id", "run", "users", "waiting")
 
     def __init__(self, room_id: int, head: int, rings: Rings | None = None) -> None:
         self.room_id = room_id
         self.log = RoomLog(head, rings)
+        self.receipts = Receipts()
         self.live: set[Peer] = set()
         """Peers that are given what happens."""
         self.resting: set[Peer] = set()
@@ -56,6 +58,11 @@ class Room:
             self.drop(peer)
             self.waiting[peer] = Replay(self.log.head)
         return held
+
+    def set_back(self, head: int) -> None:
+        """The log ends here after all (a restored database), and the receipts went back with it."""
+        self.log.set_back(head)
+        self.receipts = Receipts()
 
     def begin(self, peer: Peer, cursor: int) -> None:
         """What is after the cursor happens for a peer that is neither live nor waiting."""

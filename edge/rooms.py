@@ -21,6 +21,7 @@ from edge.protocol.epochs import VOID, current, judged
 from edge.protocol.events import Event, Wire
 from edge.protocol.framing import binary_frame, text_frame
 from edge.protocol.limits import FRAME_BYTES, HELLO_ROOMS, IN_FLIGHT, TEXT_BYTES
+from edge.protocol.receipts import Receipts
 from edge.protocol.server_frames import receipt_json, typing_json
 from edge.resume import Resumer
 from edge.room import Room, User
@@ -75,6 +76,8 @@ class Rooms:
             for peer in [peer for user in self._fanout.users.values() for peer in user.peers]:
                 close(peer)
             self._fanout.forget_left()
+            for room in self._fanout.rooms.values():
+                room.receipts = Receipts()
         self._epoch = epoch
 
     # ---- opening --------------------------------------------------------------------------------
@@ -90,6 +93,7 @@ class Rooms:
         begun = []
         for entry in rooms:
             room = self._enter(user, entry.room_id, entry.head_sequence, entry.joined_sequence)
+            room.receipts.note(user.user_id, entry.read_sequence)
             cursor = _judged(cursors.get(entry.room_id), hello, entry, opened)
             if cursor == VOID:
                 welcome.reset_room_ids.append(entry.room_id)
@@ -187,6 +191,8 @@ class Rooms:
         if typing:
             body = TypingSignal(room_id=signal.room_id, user_id=signal.user_id)
             frames = (text_frame(typing_json(body)), ServerFrame(typing=body).SerializeToString())
+        elif not room.receipts.advance(signal.user_id, signal.read_sequence):
+            return  # a later one overtook it
         else:
             read = Receipt(room_id=signal.room_id, user_id=signal.user_id, read_sequence=signal.read_sequence)
             frames = (text_frame(receipt_json(read)), ServerFrame(receipt=read).SerializeToString())

@@ -50,6 +50,9 @@ EARLY_EVENTS = 1_000
 EARLY_BYTES = 512 * 1024
 """The same in bytes."""
 
+READERS = 10_000
+"""Readers of a room whose receipts are compared one by one: 1 MiB at most, in the room with that many."""
+
 PORTION_BYTES = 64 * 1024
 """Events of a tick are handed on in portions of this, so that one peer's share of a tick is no more."""
 

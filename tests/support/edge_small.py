@@ -59,6 +59,8 @@ class Told:
         self.cursors = cursors
         self.gaps = 0
         self.resets = 0
+        self.receipts: list[tuple[int, int, int]] = []
+        """(room, user, read sequence), as they came."""
 
     def take(self, frame: ServerFrame) -> None:
         """The next frame."""
@@ -75,6 +77,9 @@ class Told:
         elif kind == "gap":
             self.gaps += 1
             self._advance(frame.gap.room_id, frame.gap.from_sequence, frame.gap.head_sequence)
+        elif kind == "receipt":
+            told = frame.receipt
+            self.receipts.append((told.room_id, told.user_id, told.read_sequence))
 
     def _advance(self, room: int, first: int, last: int) -> None:
         cursor = self.cursors.get(room, 0)
