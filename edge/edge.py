@@ -91,6 +91,7 @@ async def open_edge(
             link, outside.gateway, outside.callers, tasks, counted, time.time, sessions.lifetimes.keep
         )
         sessions.use(link, requests)
+        fanout.comings.on_late = sessions.ask_again
         readiness.add("link", lambda: None if link.attached_to else "not attached to a chat instance")
         bounds = Bounds(FRAME_BYTES, FRAGMENTS, settings.slow_bytes, settings.unsent_bytes)
         handshakes = Handshakes(sessions, admission, outbox, bounds, counted, settings.allowed_origins)

@@ -6,8 +6,9 @@ exactly their sequence, so nothing of a room reaches anyone outside it (I5).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
+from edge.comings import Comings
 from edge.metrics import EdgeMetrics
 from edge.peer import Outbox, Peer
 from edge.protocol.events import Event, Wire
@@ -19,22 +20,13 @@ MAX_LEFT = 10_000
 """Rooms without a user here whose head is remembered."""
 
 
-class _Watch:
-    """Comings and goings of a user while connections of theirs are being opened."""
-
-    __slots__ = ("count", "seen")
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.seen: dict[int, Event] = {}
-
-
 class Fanout:
     """Who gets what. Every method runs to its end within one turn of the loop."""
 
     def __init__(self, outbox: Outbox, metrics: EdgeMetrics, on_missing: Callable[[Room], None]) -> None:
         self.rooms: dict[int, Room] = {}
         self.users: dict[int, User] = {}
+        self.comings = Comings()
         self._outbox = outbox
         self._metrics = metrics
         self._on_missing = on_missing
@@ -44,7 +36,6 @@ class Fanout:
         """Bytes of events that are let out and not yet handed to the peers."""
         self._left_at: dict[int, int] = {}
         """Heads of rooms that nobody here has any more: late hints of theirs are old."""
-        self._opening: dict[int, _Watch] = {}
 
     # ---- events -----------------------------------------------------------------------------
 
@@ -57,12 +48,14 @@ class Fanout:
     def take(self, event: Event) -> None:
         """Takes one event in; `finish` sends."""
         if event.joined or event.left:
-            self._note_for_opening(event)
+            self.comings.note(event)
         room = self.rooms.get(event.room_id)
         if room is None:
             room = self._begin(event)
             if room is None:
                 return
+        elif event.sequence <= room.log.head:
+            self._heard_late(event)
         for ready in room.log.accept(event):
             self._apply(room, ready)
             self._gathered += ready.size
@@ -78,10 +71,18 @@ class Fanout:
         if not any(user_id in self.users for user_id in event.joined):
             return None
         if event.sequence <= self._left_at.get(event.room_id, 0):
+            self._heard_late(event)
             return None
         self._left_at.pop(event.room_id, None)
         room = self.rooms[event.room_id] = Room(event.room_id, event.sequence - 1, self._rings)
         return room
+
+    def _heard_late(self, event: Event) -> None:
+        """The room is past this event: it began here later, for the sake of others, or heard of it before."""
+        for user_id in event.joined:
+            user = self.users.get(user_id)
+            if user is not None and event.room_id not in user.rooms:
+                self.comings.on_late(user)
 
     def finish(self) -> None:
         """Hands what has moved to the peers and writes it."""
@@ -190,27 +191,6 @@ class Fanout:
         self._left_at.clear()
 
     # ---- peers ------------------------------------------------------------------------------
-
-    def expect(self, user_id: int) -> None:
-        """Remembers the comings and goings of a user whose rooms are being asked for."""
-        watch = self._opening.setdefault(user_id, _Watch())
-        watch.count += 1
-
-    def recall(self, user_id: int) -> Sequence[Event]:
-        """Ends one `expect`: what came by since, the last coming or going for each room."""
-        watch = self._opening[user_id]
-        watch.count -= 1
-        if watch.count == 0:
-            del self._opening[user_id]
-        return tuple(watch.seen.values())
-
-    def _note_for_opening(self, event: Event) -> None:
-        if self._opening:
-            for user_id in (*event.joined, *event.left):
-                watch = self._opening.get(user_id)
-                if watch is not None:
-                    known = watch.seen.get(event.room_id, event)
-                    watch.seen[event.room_id] = max(known, event, key=lambda one: one.sequence)
 
     def enter(self, user_id: int, peer: Peer) -> User:
         """Makes a peer one of its user's."""

@@ -48,8 +48,8 @@ class Rooms:
         self._clock = clock
         self._epoch: int | None = None
         """Of the log that everything here is of; None until chat has said it."""
-        self.expect = fanout.expect
-        self.recall = fanout.recall
+        self.expect = fanout.comings.expect
+        self.recall = fanout.comings.recall
         self.leave = lagging.leave
         self.drained = lagging.end
         self.flush = outbox.flush

@@ -30,6 +30,7 @@ from edge.protocol.errors import FrameTooLarge, HelloRepeated, HelloRequired
 from edge.protocol.events import Wire
 from edge.protocol.limits import FRAME_BYTES
 from edge.requests import Requests
+from edge.room import User
 from edge.rooms import Rooms
 from edge.wheel import Wheel
 
@@ -263,6 +264,11 @@ class Sessions:
             self._rooms.compare(peer, opened)
         elif not self._refused(peer, failure_of(opened.failure)):
             self._tasks.create_task(self._open_again(peer))
+
+    def ask_again(self, user: User) -> None:
+        """Has chat tell the rooms of a user once more, by one of their connections."""
+        connection = min((peer.connection for peer in user.peers), key=lambda one: one.connection_id)
+        self.link.open(connection.connection_id, connection.token)
 
     def _refused(self, peer: Peer, failure: Failure) -> bool:
         """Closes a connection that chat does not take any more; False when it may take it later."""

@@ -23,6 +23,7 @@ from edge.metrics import EdgeMetrics
 from edge.peer import Outbox, Peer
 from edge.protocol.connection import Connection, Kind
 from edge.resume import Resumer
+from edge.room import User
 from edge.rooms import Rooms
 from edge.stream_peer import StreamPeer
 from tests.support.edge_log import RoomLogStore
@@ -118,6 +119,7 @@ class SmallEdge:
         self.resumer = Resumer(self.fanout, self.reader, tasks, counted)
         self.lagging = Lagging(self.fanout, self.resumer, counted)
         self.outbox.on_full = self.lagging.begin
+        self.fanout.comings.on_late = self._ask_again
         self.rooms = Rooms(
             settings, self.fanout, self.mender, self.resumer, self.lagging, self.outbox, lambda: 0.0
         )
@@ -168,6 +170,17 @@ class SmallEdge:
         for peer in self.peers:
             self.rooms.compare(peer.wire, self._opened(peer.user_id))
         self.rooms.flush()
+
+    def _ask_again(self, user: User) -> None:
+        """Chat answers with what is true then."""
+
+        def answer() -> None:
+            for peer in self.peers:
+                if peer.wire.user is user:
+                    self.rooms.compare(peer.wire, self._opened(user.user_id))
+            self.rooms.flush()
+
+        self.outbox.later(answer)
 
     def _opened(self, user_id: int) -> ConnectionOpened:
         return ConnectionOpened(connection_id=1, user_id=user_id, rooms=self.store.rooms_of(user_id))

@@ -190,14 +190,14 @@ def test_a_peer_ahead_of_the_room_is_reached_in_the_middle_of_a_mended_hole() ->
 def test_comings_and_goings_while_a_hello_is_answered() -> None:
     """The last one in the log for each room is kept, for as long as somebody waits."""
     here = Here()
-    here.fanout.expect(1)
-    here.fanout.expect(1)
+    here.fanout.comings.expect(1)
+    here.fanout.comings.expect(1)
     first, second = event(7, 5, joined=(1,)), event(7, 6, left=(1,))
     here.fanout.deliver([first, second, event(8, 1, joined=(2,)), first])
-    assert here.fanout.recall(1) == (second,)
-    assert here.fanout.recall(1) == (second,)
-    here.fanout.expect(1)
-    assert here.fanout.recall(1) == ()
+    assert here.fanout.comings.recall(1) == (second,)
+    assert here.fanout.comings.recall(1) == (second,)
+    here.fanout.comings.expect(1)
+    assert here.fanout.comings.recall(1) == ()
 
 
 USERS = (1, 2, 3)
