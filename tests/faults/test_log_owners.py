@@ -17,6 +17,7 @@ from tests.support.log_writer import sample
 from tests.support.matrix import Matrix
 from tests.support.outages import frozen
 from tests.support.siblings import siblings
+from tests.support.sight import sight
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 
@@ -117,10 +118,12 @@ async def test_a_kafka_frozen_for_long_needs_no_new_process(
 ) -> None:
     """Sends are OUTCOME_UNKNOWN meanwhile; the producer works again by itself (aio-libs/aiokafka#1017)."""
     pids = [own_stack.pid(part) for part in ("chat", "message", "kafka")]
-    async with matrix.fault(f"kafka frozen {KAFKA_SECONDS:.0f} s", swarm):
+    async with matrix.fault(f"kafka frozen {KAFKA_SECONDS:.0f} s", swarm), sight(own_stack) as seen:
         with frozen(own_stack, "kafka"):
-            # The fault itself lasts a time; nothing is waited for.
-            await asyncio.sleep(KAFKA_SECONDS)
+            end = time.monotonic() + KAFKA_SECONDS
+            await seen.everything(metric='problem{check="(room_log|kafka)"}', trouble="kafka")
+            # The rest of the time it lasts; nothing is waited for.
+            await asyncio.sleep(end - time.monotonic())
     assert pids == [own_stack.pid(part) for part in ("chat", "message", "kafka")]
 
 
@@ -130,9 +133,11 @@ async def test_a_postgres_away_for_a_minute_leaves_no_lag_and_no_memory(
     """Partitions are paused, what is fetched is dropped; the log keeps it (I1, I7)."""
     pid = own_stack.pid("message")
     before = _resident(pid)
-    async with matrix.fault(f"postgres frozen {POSTGRES_SECONDS:.0f} s", swarm):
+    async with matrix.fault(f"postgres frozen {POSTGRES_SECONDS:.0f} s", swarm), sight(own_stack) as seen:
         with frozen(own_stack, "postgres"):
-            await asyncio.sleep(POSTGRES_SECONDS)
+            end = time.monotonic() + POSTGRES_SECONDS
+            await seen.everything(metric='problem{check="(postgres|partitions)"}', trouble="/postgres")
+            await asyncio.sleep(end - time.monotonic())
             grown = _resident(pid) - before
         assert grown < GROWTH_KILOBYTES
 
