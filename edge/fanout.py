@@ -146,10 +146,13 @@ class Fanout:
         user.rooms[room.room_id] = sequence
         for peer in user.peers:
             replay = room.waiting.get(peer)
-            if replay is None:
-                room.begin(peer, sequence - 1)
-            else:
+            if replay is not None:
                 replay.until = None
+            elif peer.said_of(room.room_id) >= sequence and not room.has(peer):
+                room.hold(peer, peer.said_of(room.room_id))
+                self._on_missing(room)
+            else:
+                room.begin(peer, sequence - 1)
 
     def _part(self, room: Room, user_id: int, sequence: int) -> None:
         user = self.users.get(user_id)
@@ -241,9 +244,12 @@ class Fanout:
 
     def restart(self, room: Room, peers: Iterable[Peer]) -> None:
         """Peers whose copy of a room is void are told to forget it, and go on from the head."""
+        self.settle(room)
         for peer in peers:
             peer.send_gap(room.room_id, 1, room.log.head, reset=True)
             room.arrive(peer)
+            if peer.said is not None:
+                peer.said.pop(room.room_id, None)
         self._end_unused(room)
 
     def rest(self, peer: Peer) -> None:

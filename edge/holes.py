@@ -46,7 +46,7 @@ class Mender:
         self._wake = asyncio.Event()
 
     def want(self, room: Room) -> None:
-        """A room misses something."""
+        """A room misses something, or somebody said a cursor that it may not have."""
         self._wanted.setdefault(room, 0)
         self._wake.set()
 
@@ -70,7 +70,7 @@ class Mender:
     def _due(self, fanout: Fanout) -> list[Room]:
         for room in tuple(self._wanted):
             alive = fanout.rooms.get(room.room_id) is room
-            if not alive or not (room.log.missing or room in self._asked):
+            if not alive or not (room.log.missing or room in self._asked or room.unsure):
                 self._wanted.pop(room)
                 self._asked.discard(room)
         return list(self._wanted)[:RANGES]
@@ -103,6 +103,7 @@ class Mender:
         for entry in stretch.entries:
             if entry.HasField("event"):
                 fanout.take(event_of(entry.event))
+        fanout.restart(room, room.doubt(stretch.head_sequence))
         if room.log.head > before:
             self._metrics.hole()
             self._wanted[room] = 0

@@ -91,6 +91,7 @@ class Peer(ABC):
         "outbox",
         "pending",
         "receipts",
+        "said",
         "user",
         "wire",
     )
@@ -108,6 +109,8 @@ class Peer(ABC):
         """While it lags: the rooms where something happened since. None: it does not lag."""
         self.receipts: dict[int, int] | None = None
         """Rooms with the receipts it gave last: it knows of them."""
+        self.said: dict[int, int] | None = None
+        """The cursors of its `hello` for rooms that its user was not in then; HELLO_ROOMS at most."""
         self.acknowledged = 0
         """Bytes that it had taken in all when `still_takes` was asked last."""
         self.alarm = 0
@@ -137,6 +140,10 @@ class Peer(ABC):
     def knows_receipt(self, room_id: int, sequence: int) -> bool:
         """Whether it is the one who said so."""
         return self.receipts is not None and self.receipts.get(room_id, 0) >= sequence
+
+    def said_of(self, room_id: int) -> int:
+        """Up to here its client had the room before it came, and is not shown it again."""
+        return self.said.get(room_id, 0) if self.said is not None else 0
 
     def send(self, frame: ServerFrame) -> None:
         """Sends any frame."""

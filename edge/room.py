@@ -8,14 +8,19 @@ from edge.protocol.events import Event
 from edge.protocol.receipts import Receipts
 from edge.protocol.rings import Rings
 
+READS_TO_DOUBT = 2
+"""Until a cursor past the head is void. The first may have begun before it was said, for somebody else."""
+
 
 class Replay:
     """How far one peer is brought in a room that it is not live in yet."""
 
-    __slots__ = ("cursor", "until")
+    __slots__ = ("cursor", "unsure", "until")
 
-    def __init__(self, cursor: int) -> None:
+    def __init__(self, cursor: int, unsure: int = 0) -> None:
         self.cursor = cursor
+        self.unsure = unsure
+        """So many reads more have to say that the log ends before the cursor, until that is believed."""
         self.until: int | None = None
         """Its user left at this sequence: nothing follows it."""
 
@@ -63,6 +68,25 @@ class Room:
         """The log ends here after all (a restored database), and the receipts went back with it."""
         self.log.set_back(head)
         self.receipts = Receipts()
+
+    def hold(self, peer: Peer, cursor: int) -> None:
+        """What happens up to the cursor is known to a peer that is new here, or so its client says."""
+        self.waiting[peer] = Replay(cursor, READS_TO_DOUBT)
+
+    def doubt(self, head: int) -> list[Peer]:
+        """The log was read up to its head: gives the peers that said a cursor past it."""
+        doubted = []
+        for peer, replay in self.waiting.items():
+            if replay.unsure:
+                replay.unsure = replay.unsure - 1 if replay.cursor > head else 0
+                if replay.cursor > head and not replay.unsure:
+                    doubted.append(peer)
+        return doubted
+
+    @property
+    def unsure(self) -> bool:
+        """Whether a cursor that somebody waits at is still to be compared with the log."""
+        return any(replay.unsure for replay in self.waiting.values())
 
     def begin(self, peer: Peer, cursor: int) -> None:
         """What is after the cursor happens for a peer that is neither live nor waiting."""

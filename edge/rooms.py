@@ -94,7 +94,7 @@ class Rooms:
         for entry in rooms:
             room = self._enter(user, entry.room_id, entry.head_sequence, entry.joined_sequence)
             room.receipts.note(user.user_id, entry.read_sequence)
-            cursor = _judged(cursors.get(entry.room_id), hello, entry, opened)
+            cursor = _judged(cursors.pop(entry.room_id, None), hello, entry, opened)
             if cursor == VOID:
                 welcome.reset_room_ids.append(entry.room_id)
             begun.append((room, entry.head_sequence, cursor))
@@ -102,6 +102,8 @@ class Rooms:
                 welcome.rooms.append(_state(entry))
             else:
                 welcome.rooms_truncated = True
+        if hello.log_epoch == welcome.log_epoch:
+            peer.said = cursors or None
         peer.send(ServerFrame(id=request_id, welcome=welcome))
         self._resumer.resume(peer, begun)
         for entry in rooms:
@@ -139,8 +141,12 @@ class Rooms:
     def _bring_missing(self, user: User, room: Room, cursor: int) -> None:
         """Begins a room for those of the user's peers that do not have it yet."""
         for peer in user.peers:
-            if not room.has(peer):
-                self._resumer.bring(peer, room, cursor)
+            said = peer.said_of(room.room_id)
+            if not room.has(peer) and said > room.log.head:
+                room.hold(peer, said)
+                self._mender.want(room)
+            elif not room.has(peer):
+                self._resumer.bring(peer, room, max(cursor, said))
 
     def _welcome(self, peer: Peer, opened: ConnectionOpened) -> Welcome:
         welcome = Welcome(

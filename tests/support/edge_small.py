@@ -54,10 +54,14 @@ class StoreReader:
 class Told:
     """What one peer was told, judged as it comes: each event once, in order, nothing of others' (I4, I5)."""
 
-    def __init__(self, store: RoomLogStore, user_id: int, cursors: dict[int, int]) -> None:
+    def __init__(self, store: RoomLogStore, user_id: int) -> None:
         self._store = store
         self._user_id = user_id
-        self.cursors = cursors
+        self.cursors: dict[int, int] = {}
+        self.before: dict[int, int] = {}
+        """Heads up to which it is owed nothing of a room, but may be told: see `SmallEdge.attach_anew`."""
+        self.events: list[tuple[int, int]] = []
+        """(room, sequence) of all that it was shown."""
         self.gaps = 0
         self.resets = 0
         self.receipts: list[tuple[int, int, int]] = []
@@ -69,6 +73,7 @@ class Told:
         if kind == "event":
             room, sequence = frame.event.room_id, frame.event.sequence
             assert self._store.visible(room, self._user_id, sequence), "an event of others"
+            self.events.append((room, sequence))
             self._advance(room, sequence, sequence)
         elif kind == "skip":
             self._advance(frame.skip.room_id, frame.skip.from_sequence, frame.skip.to_sequence)
@@ -84,7 +89,7 @@ class Told:
 
     def _advance(self, room: int, first: int, last: int) -> None:
         cursor = self.cursors.get(room, 0)
-        between = range(cursor + 1, first)
+        between = range(max(cursor, self.before.get(room, 0)) + 1, first)
         assert first > cursor, f"{first} of room {room} after {cursor}"
         assert not any(self._store.visible(room, self._user_id, s) for s in between), "a silent hole"
         self.cursors[room] = last
@@ -94,7 +99,7 @@ class Told:
         return [
             (room, record.sequence)
             for room, log in self._store.rooms.items()
-            for record in log[self.cursors.get(room, 0) :]
+            for record in log[max(self.cursors.get(room, 0), self.before.get(room, 0)) :]
             if self._store.visible(room, self._user_id, record.sequence)
         ]
 
@@ -152,8 +157,9 @@ class SmallEdge:
             hello.rooms.add(room_id=room, sequence=sequence)
         opened = self._opened(user_id)
         here = {entry.room_id for entry in opened.rooms}
-        known = {room: at for room, at in (cursors or {}).items() if room in here}
-        peer.told.cursors.update({room: self.store.head(room) for room in self.store.rooms} | known)
+        heads = {room: self.store.head(room) for room in self.store.rooms}
+        peer.told.before = {room: head for room, head in heads.items() if room not in here}
+        peer.told.cursors = {room: head for room, head in heads.items() if room in here} | (cursors or {})
         self.rooms.expect(user_id)
         self.rooms.welcome(peer.wire, 1, hello, opened, self.rooms.recall(user_id))
         return peer
@@ -166,8 +172,15 @@ class SmallEdge:
         peer.wire.abort()
 
     def attach_anew(self) -> None:
-        """The link stands again, to another chat instance: it opens every connection again."""
+        """The link stands again, to another chat instance: it opens every connection again.
+
+        Of a room that nobody has here and that is not in a user's list, an open connection is owed as
+        little as one that begins now: they may have come and gone meanwhile, and nothing tells of it.
+        """
         for peer in self.peers:
+            for room in self.store.rooms.keys() - self.fanout.rooms.keys():
+                if not self.store.joined(room, peer.user_id):
+                    peer.told.before[room] = self.store.head(room)
             self.rooms.compare(peer.wire, self._opened(peer.user_id))
         self.rooms.flush()
 
@@ -196,7 +209,7 @@ class SmallPeer:
         connection.identify(user_id, 1, "", 0.0)
         connection.opened()
         self.wire = StreamPeer(connection, edge.outbox, edge, edge.bounds, "")
-        self.told = Told(edge.store, user_id, {})
+        self.told = Told(edge.store, user_id)
         self._frames = self.wire.frames()
 
     async def take(self, frames: int) -> None:
