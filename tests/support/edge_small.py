@@ -177,8 +177,9 @@ class SmallEdge:
         Of a room that nobody has here and that is not in a user's list, an open connection is owed as
         little as one that begins now: they may have come and gone meanwhile, and nothing tells of it.
         """
+        unserved = self.store.rooms.keys() - self.fanout.rooms.keys()
         for peer in self.peers:
-            for room in self.store.rooms.keys() - self.fanout.rooms.keys():
+            for room in unserved:
                 if not self.store.joined(room, peer.user_id):
                     peer.told.before[room] = self.store.head(room)
             self.rooms.compare(peer.wire, self._opened(peer.user_id))

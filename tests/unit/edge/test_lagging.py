@@ -143,6 +143,7 @@ LINK = ("link", 0, 0, 1)
 @example(
     [("say", 0, 0, 1), ("link", 0, 0, 1), ("toggle", 1, 1, 1), ("link", 0, 0, 1), ("reconnect", 0, 0, 1)]
 )
+@example([LINK, ("toggle", 0, 2, 1), ("toggle", 0, 2, 1), LINK, ("connect", 0, 2, 1)])
 def test_every_view_is_complete_and_exact(actions: list[tuple[str, int, int, int]]) -> None:
     """Peers pause and drain, come and go, the link and message go away and return."""
 
