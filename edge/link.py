@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import grpc.aio
@@ -28,6 +28,7 @@ from edge.failures import failure_of
 from edge.metrics import EdgeMetrics
 from edge.pacing import Pace
 from edge.ports import InstanceClient
+from edge.staged import Staged
 
 MAX_UNANSWERED = 10_000
 """Sends of this process that wait for an outcome, however many get one in a second; the next is refused."""
@@ -35,8 +36,6 @@ SEND_SECONDS = 5.0
 """From a send's arrival to OUTCOME_UNKNOWN."""
 MAX_SIGNALS = 1_000
 """Signals that wait to leave; past it they are dropped, being signals."""
-FRAME_BYTES = 512 * 1024
-"""A message on the link stays far below gRPC's limit of 4 MiB."""
 CONNECT_SECONDS = 5.0
 BACKOFF_SECONDS = (0.1, 1.0)
 """Short against SEND_SECONDS: sends that wait while chat starts again are to be answered, not given up."""
@@ -62,20 +61,8 @@ class _Unanswered:
     send: pb.Send
     on_outcome: OnOutcome
     deadline: float
-
-
-@dataclass(slots=True)
-class _Staged:
-    """What leaves with the next message."""
-
-    open: dict[int, str] = field(default_factory=dict)
-    closed: list[int] = field(default_factory=list)
-    refresh: dict[int, str] = field(default_factory=dict)
-    sends: dict[int, pb.Send] = field(default_factory=dict)
-    signals: list[pb.ConnectionSignal] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.open or self.closed or self.refresh or self.sends or self.signals)
+    repeated: bool = False
+    """It has left on an earlier stream, too: a refusal of this one says nothing of that one."""
 
 
 class Link:
@@ -102,7 +89,7 @@ class Link:
         self._unanswered: dict[int, _Unanswered] = {}
         self._backlog = Backlog(clock, most=MAX_UNANSWERED)
         self._next_tag = 1
-        self._staged = _Staged()
+        self._staged = Staged()
         self._wake = asyncio.Event()
         self._pace = Pace()
         self._leaving = False
@@ -167,7 +154,8 @@ class Link:
         self._staged.sends.pop(tag, None)
         if unanswered is not None:
             self._backlog.leave(unanswered.send.request.room_id)
-            unanswered.on_outcome(result)
+            definite = not unanswered.repeated or not isinstance(result, Failure) or result.retryable
+            unanswered.on_outcome(result if definite else OutcomeUnknown())
 
     async def run(self) -> None:
         """Stays attached for ever; ends by cancellation only."""
@@ -198,7 +186,7 @@ class Link:
             call: Call = LinkServiceStub(channel).Attach(metadata=self._metadata)
             self._begin()
             async with asyncio.timeout(CONNECT_SECONDS):
-                await call.write(self._compose(first=True))
+                await call.write(self._staged.take(self._instance))
                 greeting = await call.read()  # names the instance: it took us in
             self.attached_to = instance.name
             self._metrics.link(True)
@@ -220,7 +208,9 @@ class Link:
 
     def _begin(self) -> None:
         """Everything is to be said again."""
-        self._staged = _Staged(
+        for tag, unanswered in self._unanswered.items():
+            unanswered.repeated |= tag not in self._staged.sends
+        self._staged = Staged(
             open=dict(self._connections),
             sends={tag: unanswered.send for tag, unanswered in self._unanswered.items()},
         )
@@ -249,31 +239,10 @@ class Link:
             if not self._staged:
                 self._wake.clear()
                 continue
-            request = self._compose()
+            request = self._staged.take()
             self._pace.sent(self._clock())
             self._metrics.link_frame("up")
             await call.write(request)
-
-    def _compose(self, *, first: bool = False) -> pb.AttachRequest:
-        """The next message: everything staged, sends and tokens as far as they fit."""
-        staged = self._staged
-        request = pb.AttachRequest(edge_instance=self._instance if first else "")
-        room = FRAME_BYTES
-        for source, target in ((staged.open, request.open), (staged.refresh, request.refresh)):
-            while source and room > 0:
-                connection_id = next(iter(source))
-                token = source.pop(connection_id)
-                target.add(connection_id=connection_id, access_token=token)
-                room -= len(token) + 16
-        request.closed_connection_ids.extend(staged.closed)
-        staged.closed.clear()
-        while staged.sends and room > 0 and not staged.open:
-            send = staged.sends.pop(next(iter(staged.sends)))
-            request.sends.append(send)
-            room -= send.ByteSize()
-        request.signals.extend(staged.signals)
-        staged.signals.clear()
-        return request
 
     async def _read(self, call: Call, response: object) -> None:
         while isinstance(response, pb.AttachResponse):  # else it is EOF
@@ -283,6 +252,7 @@ class Link:
             if response.outcomes:
                 await failpoints.reach("edge.before_sent")
             for outcome in response.outcomes:
+                self._backlog.done()
                 sent = outcome.HasField("sent")
                 self._answer(outcome.tag, outcome.sent if sent else failure_of(outcome.failure))
             self._receiver.link_received(response)

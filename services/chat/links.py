@@ -64,6 +64,8 @@ class Link:
         self._parts = parts
         self._output = output
         self._held: dict[int, list[Send]] = {}
+        self._refused: dict[int, Failure] = {}
+        """Why a connection is not open, until its edge opens it again or takes it back."""
         self._due: deque[Connection] = deque()
         self._placing = False
         self.edge: Edge = parts.hub.attach(edge_instance, output)
@@ -79,6 +81,7 @@ class Link:
         if request.open:
             for opening in request.open:
                 self._held[opening.connection_id] = []
+                self._refused.pop(opening.connection_id, None)
             tasks.create_task(self._open(list(request.open)))
         if request.refresh:
             tasks.create_task(self._refresh(list(request.refresh)))
@@ -88,6 +91,7 @@ class Link:
             self._signal(signal)
         for connection_id in request.closed_connection_ids:  # the last: what came before the end counts
             self._held.pop(connection_id, None)
+            self._refused.pop(connection_id, None)
             self._parts.hub.close(self.edge, connection_id)
 
     async def _open(self, opening: Sequence[OpenConnection]) -> None:
@@ -108,9 +112,9 @@ class Link:
         try:
             lists = await self._parts.placement.rooms_of(users)
         except Failure as failure:
-            self._refuse(accepted, failure)
+            self._give_up(accepted, failure)
             return
-        self._refuse([c for c in accepted if c.user_id not in lists], BackendUnavailable("message"))
+        self._give_up([c for c in accepted if c.user_id not in lists], BackendUnavailable("message"))
         for connection in accepted:
             await self._output.calm()
             if connection.user_id in lists and self._still_open(connection):
@@ -129,9 +133,11 @@ class Link:
         try:
             caller = await self._parts.verifier.verify(opening.access_token)
         except Failure as failure:
-            self._output.opened(_refusal(opening.connection_id, failure))
-            for send in self._held.pop(opening.connection_id, []):
-                self._fail(send, failure)
+            held = self._held.pop(opening.connection_id, None)
+            if held is not None:
+                self._refuse(opening.connection_id, failure)
+                for send in held:
+                    self._fail(send, failure)
             return None
         held = self._held.pop(opening.connection_id, None)
         if held is None:
@@ -142,11 +148,15 @@ class Link:
             self._send(send)
         return connection
 
-    def _refuse(self, connections: Iterable[Connection], failure: Failure) -> None:
+    def _give_up(self, connections: Iterable[Connection], failure: Failure) -> None:
         for connection in connections:
             if self._still_open(connection):
                 self._parts.hub.close(self.edge, connection.connection_id)
-                self._output.opened(_refusal(connection.connection_id, failure))
+                self._refuse(connection.connection_id, failure)
+
+    def _refuse(self, connection_id: int, failure: Failure) -> None:
+        self._refused[connection_id] = failure
+        self._output.opened(_refusal(connection_id, failure))
 
     def _still_open(self, connection: Connection) -> bool:
         return self.edge.connections.get(connection.connection_id) is connection
@@ -201,7 +211,8 @@ class Link:
     def _known(self, connection_id: int) -> Connection:
         connection = self.edge.connections.get(connection_id)
         if connection is None:
-            raise TokenMissing("the connection was not opened, or has ended")
+            missing = TokenMissing("the connection was not opened, or has ended")
+            raise self._refused.get(connection_id, missing).with_traceback(None)
         return connection
 
     def _live(self, connection_id: int) -> Connection:

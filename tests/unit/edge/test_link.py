@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import pytest
+from polychat.chat.v1.messaging_service_pb2 import SendMessageRequest, SendMessageResponse
+
+from chassis.errors import Code, Failure, RateLimited, RemoteFailure
 from chassis.telemetry import Metrics
 from edge.link import Link
 from edge.metrics import EdgeMetrics
@@ -17,7 +21,7 @@ def link() -> Link:
 def opened_anew(one: Link) -> dict[int, str]:
     """The connections that a new stream begins with."""
     one._begin()
-    return {opening.connection_id: opening.access_token for opening in one._compose(first=True).open}
+    return {opening.connection_id: opening.access_token for opening in one._staged.take().open}
 
 
 def test_a_new_stream_opens_what_is_open_with_its_last_token() -> None:
@@ -36,3 +40,47 @@ def test_a_token_that_comes_after_the_end_of_its_connection_is_dropped() -> None
     one.close(1)
     one.refresh(1, "fresh")
     assert opened_anew(one) == {}
+
+
+Result = SendMessageResponse | Failure
+NOT_A_MEMBER = RemoteFailure(Code.PERMISSION_DENIED, "NOT_A_MEMBER", "you are not a member of the room")
+
+
+def sending(one: Link) -> list[Result]:
+    """Where the outcome of a send will be."""
+    outcomes: list[Result] = []
+    one.send(1, SendMessageRequest(room_id=7), outcomes.append)
+    return outcomes
+
+
+def answered(one: Link, result: Result) -> None:
+    one._answer(1, result)
+
+
+def test_a_refusal_of_the_first_attempt_is_definite() -> None:
+    """Also when the stream it waited for never stood."""
+    one = link()
+    outcomes = sending(one)
+    one._begin()
+    one._staged.take()
+    answered(one, NOT_A_MEMBER)
+    assert outcomes == [NOT_A_MEMBER]
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        (NOT_A_MEMBER, "OUTCOME_UNKNOWN"),
+        (RateLimited(retry_after=1.0), "RATE_LIMITED"),
+        (SendMessageResponse(sequence=4), ""),
+    ],
+)
+def test_a_refusal_of_a_repeat_says_nothing_of_what_left_before(result: Result, told: str) -> None:
+    """The first may be on its way into the log: that its sender was removed since does not take it out."""
+    one = link()
+    outcomes = sending(one)
+    one._staged.take()
+    one._begin()
+    one._staged.take()
+    answered(one, result)
+    assert [getattr(outcome, "reason", "") for outcome in outcomes] == [told]

@@ -183,6 +183,27 @@ async def test_while_message_is_away_connections_are_refused_for_now(rig: Rig) -
     assert set(rig.hub.users) == set()
 
 
+async def test_who_was_refused_for_now_is_told_so_again(rig: Rig) -> None:
+    """The edge keeps its client and opens again in a second; what comes meanwhile is no stranger's."""
+    room_id = await rig.group()
+    rig.world.log.away = True
+    rig.say(open=[opening(5, ANN)])
+    await rig.until("opened")
+    rig.say(sends=[sending(5, 1, room_id)], refresh=[opening(5, ANN)])
+    await rig.until("outcomes")
+    await rig.until("refreshed")
+    for refusal in (rig.said.outcomes[0].failure, rig.said.refreshed[0].failure):
+        assert (refusal.reason, refusal.retryable) == ("BACKEND_UNAVAILABLE", True)
+    rig.world.log.away = False
+    rig.say(open=[opening(5, ANN)], sends=[sending(5, 2, room_id)])
+    await rig.until("outcomes", 2)
+    assert rig.said.outcomes[1].HasField("sent")
+    rig.say(closed_connection_ids=[5], sends=[sending(5, 3, room_id)])
+    rig.say(sends=[sending(5, 4, room_id)])
+    await rig.until("outcomes", 4)
+    assert {o.tag: o.failure.reason for o in rig.said.outcomes}[4] == "TOKEN_MISSING"
+
+
 async def test_heads_that_could_not_be_read_are_read_later(rig: Rig) -> None:
     """What was committed since the list was read may have shown itself before anybody here listened."""
     room_id = await rig.group()
