@@ -12,8 +12,8 @@ class Kind(enum.Enum):
 
     INVOKE = "a send begins, with its body"
     OK = "it was answered `sent`"
-    FAIL = "it was refused: it must never appear"
-    UNKNOWN = "nobody knows"
+    FAIL = "it was refused: it must never appear, unless it was UNKNOWN before"
+    UNKNOWN = "an attempt ended without a definite answer: it may be stored, whatever a later one is told"
     RESUME = "a connection begins after this sequence"
     RECEIVE = "an event arrived"
     SKIP = "events up to `to_sequence` are not for this client"

@@ -32,12 +32,19 @@ def _at_most_once(stored: Requests) -> Iterable[Violation]:
 
 
 def _as_answered(history: Sequence[Record], stored: Requests) -> Iterable[Violation]:
-    """What was answered is stored where it was said; nothing refused is."""
+    """What was answered is stored where it was said; nothing refused is.
+
+    A refusal speaks of the last attempt: when an earlier one had no answer, that one may be stored.
+    """
+    unknown: set[tuple[int, str]] = set()
     for record in history:
-        found = stored.get((record.room, record.request_id), ())
+        key = (record.room, record.request_id)
+        found = stored.get(key, ())
+        if record.kind is Kind.UNKNOWN:
+            unknown.add(key)
         if record.kind is Kind.OK:
             yield from _kept(record, found)
-        if record.kind is Kind.FAIL and found:
+        if record.kind is Kind.FAIL and found and key not in unknown:
             text = f"request {record.request_id} was refused and is stored"
             yield Violation("I2", text, (record, found[0]))
 
