@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import secrets
 import time
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -45,6 +46,8 @@ class User:
     username: str
     access_token: str
     refresh_token: str
+    renewing: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False, compare=False)
+    """A refresh token is spent once: of many who need a new pair one gets it."""
 
     def take(self, answer: Json) -> None:
         """Keeps the new pair of tokens."""
@@ -81,16 +84,23 @@ class Api:
     async def call_again(
         self, method: str, params: Mapping[str, Any], user: User | None, seconds: float = AGAIN_SECONDS
     ) -> Json:
-        """The same, and again while the product cannot answer; for methods that may be repeated."""
+        """The same, and again while the product cannot answer; for methods that may be repeated.
+
+        An access token that has ended is renewed.
+        """
         deadline = time.monotonic() + seconds
         while True:
+            token = user.access_token if user else ""
             try:
                 return await self.call(method, params, user)
             except (ApiError, httpx.TransportError) as error:
-                if isinstance(error, ApiError) and error.code not in RETRYABLE:
+                ended = isinstance(error, ApiError) and error.reason == "TOKEN_EXPIRED"
+                if isinstance(error, ApiError) and error.code not in RETRYABLE and not ended:
                     raise
                 if time.monotonic() > deadline:
                     raise
+            if ended and user:
+                await self.try_renew(user, token)
             await asyncio.sleep(0.2)
 
     async def register(self, name: str = "user", seconds: float = HEAL_SECONDS) -> User:
@@ -114,6 +124,26 @@ class Api:
     async def refresh(self, user: User) -> None:
         """Spends the refresh token for a new pair."""
         user.take(await self.call("AuthService/RefreshSession", {"refreshToken": user.refresh_token}))
+
+    async def try_renew(self, user: User, ended: str) -> bool:
+        """New tokens in the place of the access token `ended`, unless somebody else got them already.
+
+        By the refresh token, or by signing in when that is no good any more. False when nothing answered.
+        """
+        async with user.renewing:
+            if user.access_token != ended:
+                return True
+            try:
+                await self.refresh(user)
+            except ApiError as error:
+                if not error.reason.startswith("REFRESH_TOKEN"):
+                    return False
+                with contextlib.suppress(ApiError, httpx.TransportError):
+                    again = await self.login(user)
+                    user.access_token, user.refresh_token = again.access_token, again.refresh_token
+            except httpx.TransportError:
+                return False
+        return user.access_token != ended
 
     async def create_room(self, owner: User, members: Iterable[User] = (), *, public: bool = False) -> int:
         """A room of a new title with these members."""

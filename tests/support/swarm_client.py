@@ -61,9 +61,10 @@ class SwarmClient:
     async def run(self) -> None:
         """Stays connected until cancelled."""
         while True:
+            token = self.user.access_token
             code = await self._one_connection()
             if code in (TOKEN_EXPIRED, UNAUTHENTICATED):
-                await self._new_tokens()
+                await self._api.try_renew(self.user, token)
             elif code >= STOP:
                 self._complain(f"was told to stop by close code {code}")
             await asyncio.sleep(self._random.uniform(*RECONNECT_SECONDS))
@@ -103,7 +104,7 @@ class SwarmClient:
             self._connected.set()
             await asyncio.wait([peer.over])
         except Refused as error:
-            return TOKEN_EXPIRED if error.reason == "TOKEN_EXPIRED" else 0
+            return UNAUTHENTICATED if error.code == "UNAUTHENTICATED" else 0
         except (Closed, TimeoutError):
             pass
         finally:
@@ -113,24 +114,19 @@ class SwarmClient:
             await peer.end()
         return peer.lost.code if peer.lost else 0
 
-    async def _new_tokens(self) -> None:
-        try:
-            await self._api.refresh(self.user)
-        except ApiError as error:
-            if not error.reason.startswith("REFRESH_TOKEN"):
+    async def _refresh(self) -> None:
+        """A new token for a connection that lives on; tried until it has it or is over, with a pause before
+        each attempt: auth may be away, and a server's clock may be wrong."""
+        await self._connected.wait()
+        peer, token = self._peer, self.user.access_token
+        while peer is not None and peer.lost is None:
+            await asyncio.sleep(self._random.uniform(*RECONNECT_SECONDS))
+            if not await self._api.try_renew(self.user, token):
+                continue
+            token = self.user.access_token
+            with contextlib.suppress(Refused, Closed, TimeoutError):
+                await peer.ask({"refresh": {"accessToken": token}})
                 return
-            with contextlib.suppress(ApiError, httpx.TransportError):
-                again = await self._api.login(self.user)
-                self.user.access_token, self.user.refresh_token = again.access_token, again.refresh_token
-        except httpx.TransportError:
-            return
-
-    async def _refresh(self, peer: Peer) -> None:
-        """New tokens for a connection that lives on, after a pause: a server's clock may be wrong."""
-        await asyncio.sleep(self._random.uniform(*RECONNECT_SECONDS))
-        await self._new_tokens()
-        with contextlib.suppress(Refused, Closed, TimeoutError):
-            await peer.ask({"refresh": {"accessToken": self.user.access_token}})
 
     async def _send(self, room: int, text: str) -> None:
         request_id = str(uuid.uuid4())
@@ -144,12 +140,14 @@ class SwarmClient:
             try:
                 sent = await peer.send(room, text, request_id)
             except Closed:
+                self._note(Kind.UNKNOWN, room, request_id=request_id)
                 self._connected.clear()
             except TimeoutError:
+                self._note(Kind.UNKNOWN, room, request_id=request_id)
                 self._complain(f"got neither an answer nor a close for {request_id}")
             except Refused as error:
                 if error.reason == "TOKEN_EXPIRED":
-                    await self._refresh(peer)
+                    await self._refresh()
                     continue
                 if not error.retryable:
                     self._note(Kind.FAIL, room, request_id=request_id)
@@ -181,7 +179,9 @@ class SwarmClient:
         elif kind == "receipt":
             subject, sequence = int(body["userId"]), int(body["readSequence"])
             self._note(Kind.RECEIPT, int(body["roomId"]), subject=subject, sequence=sequence)
-        elif kind == "error":
+        elif kind == "tokenExpiring":
+            self._keep(self._fills, self._refresh())
+        elif kind == "error" and body["reason"] != "TOKEN_EXPIRED":  # that one says why 4101 follows
             self._complain(f"got an error that answers nothing: {body}")
 
     def _see(self, room: int, frame: Frame) -> None:

@@ -12,7 +12,7 @@ from functools import partial
 
 import httpx
 
-from tests.support.api import RETRYABLE, Api, ApiError, User
+from tests.support.api import RETRYABLE, ApiError, User
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.support.swarm import END_SECONDS, OPENERS, Swarm
@@ -77,20 +77,11 @@ class Wanderers:
             except httpx.TransportError:
                 continue
             except ApiError as error:
-                if error.code in RETRYABLE:
-                    continue
-                if error.reason == "TOKEN_EXPIRED":
-                    await _new_tokens(self.swarm.api, who)
+                if error.code in RETRYABLE or error.reason == "TOKEN_EXPIRED":
                     continue
                 if error.reason not in EXPECTED:
                     self.swarm.journal.complaints.append(f"{method} in room {room} was refused: {error}")
             return
-
-
-async def _new_tokens(api: Api, user: User) -> None:
-    with contextlib.suppress(ApiError, httpx.TransportError):
-        again = await api.login(user)
-        user.access_token, user.refresh_token = again.access_token, again.refresh_token
 
 
 async def _all_seen(client: SwarmClient, heads: dict[int, int]) -> bool:

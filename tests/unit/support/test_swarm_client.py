@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
 from tests.support.api import Api, Json, User
@@ -24,16 +25,16 @@ class FakeEdge:
 
     def __init__(self, reply: Reply) -> None:
         self._reply = reply
-        self._frames: asyncio.Queue[Frame | Closed] = asyncio.Queue()
+        self.frames: asyncio.Queue[Frame | Closed] = asyncio.Queue()
 
     async def send(self, frame: Frame) -> None:
         """A reply may be several frames, or none."""
         for answer in self._reply(frame):
-            self._frames.put_nowait(answer)
+            self.frames.put_nowait(answer)
 
     async def receive(self) -> Frame:
         """What was pushed next."""
-        frame = await self._frames.get()
+        frame = await self.frames.get()
         if isinstance(frame, Closed):
             raise frame
         return frame
@@ -44,12 +45,12 @@ class FakeEdge:
 
     def abort(self) -> None:
         """Lost."""
-        self._frames.put_nowait(Closed(0, "cut"))
+        self.frames.put_nowait(Closed(0, "cut"))
 
     def push(self, *sequences: int) -> None:
         """Shows these events."""
         for sequence in sequences:
-            self._frames.put_nowait(_event(sequence))
+            self.frames.put_nowait(_event(sequence))
 
 
 class FakeApi(Api):
@@ -57,12 +58,21 @@ class FakeApi(Api):
 
     def __init__(self, log: list[Json]) -> None:
         self._log = log
+        self.away = 0
+        """So many attempts to get new tokens fail first."""
 
     async def call_again(self, method: str, params: object, user: User | None, seconds: float = 0) -> Json:
         """ListEvents after the sequence asked for, two at a time."""
         assert isinstance(params, dict)
         after = int(params["afterSequence"])
         return {"events": [event for event in self._log if int(event["sequence"]) > after][:2]}
+
+    async def refresh(self, user: User) -> None:
+        """Makes the next token out of the last one."""
+        if self.away:
+            self.away -= 1
+            raise httpx.ConnectError("auth is away")
+        user.access_token += "+"
 
 
 def _event(sequence: int) -> Frame:
@@ -78,14 +88,21 @@ def _greet(frame: Frame) -> list[Frame]:
     return [{"id": frame["id"], "welcome": {"rooms": []}}] if kind_of(frame) == "hello" else []
 
 
+def _refusal(reason: str) -> Frame:
+    return {"code": "UNAUTHENTICATED", "reason": reason, "retryable": False, "metadata": {}}
+
+
 @asynccontextmanager
-async def _client(*edges: FakeEdge, log: int = 0) -> AsyncIterator[tuple[SwarmClient, Journal]]:
+async def _client(
+    *edges: FakeEdge, log: int = 0, away: int = 0
+) -> AsyncIterator[tuple[SwarmClient, Journal]]:
     waiting, journal = list(edges), Journal()
 
     async def open_() -> FakeEdge:
         return waiting.pop(0) if len(waiting) > 1 else waiting[0]
 
     api = FakeApi([_event(n)["event"] for n in range(1, log + 1)])
+    api.away = away
     client = SwarmClient("c", User(USER, "c", "t", "r"), [ROOM], open_, api, journal, seed=1)
     running = asyncio.create_task(client.run())
     try:
@@ -127,7 +144,7 @@ async def test_a_gap_is_paged_and_what_comes_meanwhile_waits() -> None:
     async with _client(edge, log=9) as (client, journal):
         edge.push(1)
         gap = {"gap": {"roomId": str(ROOM), "fromSequence": "2", "headSequence": "6"}}
-        edge._frames.put_nowait(gap)
+        edge.frames.put_nowait(gap)
         edge.push(7, 8)
         await _seen(client, 8)
         assert [r.sequence for r in journal.records if r.kind is Kind.RECEIVE] == list(range(1, 9))
@@ -161,7 +178,7 @@ async def test_a_lost_connection_resumes_and_sends_again() -> None:
         await client.send_until(stopping, ROOM)
         assert [send["requestId"] for send in sends] == [sends[0]["requestId"]] * 2
         assert hellos[0]["rooms"] == [{"roomId": str(ROOM), "sequence": "1"}]
-        assert [r.kind for r in journal.records if r.request_id] == [Kind.INVOKE, Kind.OK]
+        assert [r.kind for r in journal.records if r.request_id] == [Kind.INVOKE, Kind.UNKNOWN, Kind.OK]
         assert journal.complaints == []
 
 
@@ -180,3 +197,63 @@ async def test_a_refusal_is_a_complaint_and_ends_the_message() -> None:
         await client.send_until(stopping, ROOM)
         assert [r.kind for r in journal.records if r.request_id] == [Kind.INVOKE, Kind.FAIL]
         assert "NOT_A_MEMBER" in journal.complaints[0]
+
+
+async def test_a_send_that_nobody_answers_is_unknown() -> None:
+    """Before it is sent again: the first attempt may be stored."""
+    stopping, attempts = asyncio.Event(), 0
+
+    def late(frame: Frame) -> list[Frame]:
+        nonlocal attempts
+        if kind_of(frame) != "send":
+            return _greet(frame)
+        attempts += 1
+        if attempts == 1:
+            raise TimeoutError
+        stopping.set()
+        return [{"id": frame["id"], "sent": {"sequence": "1", "messageId": "101", "duplicate": True}}]
+
+    async with _client(FakeEdge(late)) as (client, journal):
+        await client.send_until(stopping, ROOM)
+        assert [r.kind for r in journal.records if r.request_id] == [Kind.INVOKE, Kind.UNKNOWN, Kind.OK]
+        assert "neither an answer nor a close" in journal.complaints[0]
+
+
+@pytest.mark.parametrize("away", [0, 2], ids=["auth answers", "auth is away at first"])
+async def test_a_token_that_ends_is_replaced_on_the_connection(away: int) -> None:
+    """`tokenExpiring`, also right behind the welcome: the connection gets a new token and lives on."""
+    refreshed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    def warn(frame: Frame) -> list[Frame]:
+        if kind_of(frame) == "refresh":
+            refreshed.set_result(frame["refresh"]["accessToken"])
+            return [{"id": frame["id"], "ok": {}}]
+        return [*_greet(frame), {"tokenExpiring": {"expiresIn": "60s"}}]
+
+    async with _client(FakeEdge(warn), away=away) as (client, journal):
+        assert await asyncio.wait_for(refreshed, 5) == "t+"
+        assert (client.connections, journal.complaints) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("reason", "complaints"), [("TOKEN_EXPIRED", 0), ("SESSION_REVOKED", 1)], ids=["ended", "revoked"]
+)
+async def test_a_connection_whose_token_ended_comes_back_with_a_new_one(reason: str, complaints: int) -> None:
+    """The error that says why 4101 follows is no complaint; any other without an id is."""
+    tokens: list[str] = []
+
+    def keep(frame: Frame) -> list[Frame]:
+        tokens.append(frame["hello"]["accessToken"])
+        return _greet(frame)
+
+    old, new = FakeEdge(keep), FakeEdge(keep)
+    async with _client(old, new) as (client, journal):
+        old.frames.put_nowait({"error": _refusal(reason)})
+        old.frames.put_nowait(Closed(4101, "ended"))
+
+        async def back() -> bool:
+            return client.connections == 2
+
+        await eventually(back, seconds=5, what="the second connection")
+        assert tokens == ["t", "t+"]
+        assert len(journal.complaints) == complaints
