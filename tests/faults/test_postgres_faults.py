@@ -17,6 +17,7 @@ from scripts.stack.layout import SERVICES
 from tests.support.api import User
 from tests.support.eventually import eventually
 from tests.support.history import Kind
+from tests.support.journal import Place
 from tests.support.matrix import Matrix
 from tests.support.outages import frozen
 from tests.support.peer import Refused, signed_in
@@ -70,7 +71,7 @@ async def _connections(admin: Admin) -> dict[str, int]:
     return {str(name): int(count) for name, count in await cursor.fetchall()}
 
 
-def _answered(swarm: Swarm, since: float) -> list[str]:
+def _answered(swarm: Swarm, since: float) -> list[Place]:
     """Whose message, begun after this, was answered `sent`: what was begun before may be stored already."""
     return sorted(swarm.journal.first_answers(since))
 

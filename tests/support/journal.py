@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from typing import NamedTuple
 
 from tests.support.history import Kind, Record
+
+Place = tuple[str, int]
+"""A client in a room: what one of them has in one room says nothing of any other."""
+
+
+class Answer(NamedTuple):
+    """A `sent`, with the times of its message."""
+
+    place: Place
+    sequence: int
+    began: float
+    answered: float
 
 
 class Journal:
@@ -16,8 +29,10 @@ class Journal:
         self.complaints: list[str] = []
         self.slowest_answer = 0.0
         self._invoked: dict[str, float] = {}
-        self._latest: dict[str, tuple[float, float]] = {}
-        """By client, when its last answered message was begun, and when it was answered."""
+        self._answers: list[Answer] = []
+        self._latest: dict[Place, Answer] = {}
+        self._shown: dict[Place, int] = {}
+        """The sequence that was received last."""
 
     def note(
         self,
@@ -40,7 +55,11 @@ class Journal:
         if kind is Kind.INVOKE:
             self._invoked[request_id] = now
         elif kind is Kind.OK:
-            self._latest[client] = (self._invoked[request_id], now)
+            answer = Answer((client, room), sequence, self._invoked[request_id], now)
+            self._latest[client, room] = answer
+            self._answers.append(answer)
+        elif kind is Kind.RECEIVE:
+            self._shown[client, room] = sequence
         self.records.append(
             Record(
                 client,
@@ -67,22 +86,33 @@ class Journal:
         """When a send was begun for the first time."""
         return self._invoked[request_id]
 
-    def first_answers(self, since: float) -> dict[str, float]:
-        """By client, the time of its first `sent` for a message begun after `since`."""
-        found: dict[str, float] = {}
-        for record in reversed(self.records):
-            if record.time < since:
+    def first_answers(self, since: float) -> dict[Place, Answer]:
+        """The first `sent` of each client in each room for a message begun after `since`."""
+        found: dict[Place, Answer] = {}
+        for answer in reversed(self._answers):
+            if answer.answered < since:
                 break
-            if record.kind is Kind.OK and self._invoked[record.request_id] >= since:
-                found[record.client] = record.time
+            if answer.began >= since:
+                found[answer.place] = answer
         return found
 
-    def quick(self, since: float, seconds: float) -> set[str]:
-        """Clients whose last answered message was begun after `since` and took no longer than `seconds`."""
+    def quick(self, since: float, seconds: float) -> set[Place]:
+        """Whose last answered message was begun after `since` and took no longer than `seconds`."""
         return {
-            client
-            for client, (began, answered) in self._latest.items()
-            if began >= since and answered - began <= seconds
+            place
+            for place, last in self._latest.items()
+            if last.began >= since and last.answered - last.began <= seconds
+        }
+
+    def reached(self, since: float) -> set[Place]:
+        """Who was shown an event of a room that is no older than its first message begun after `since`."""
+        first: dict[int, int] = {}
+        for (_, room), answer in self.first_answers(since).items():
+            first[room] = min(answer.sequence, first.get(room, answer.sequence))
+        return {
+            (client, room)
+            for (client, room), sequence in self._shown.items()
+            if room in first and sequence >= first[room]
         }
 
     def count(self, since: float, until: float) -> Counter[Kind]:

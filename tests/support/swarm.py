@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ from functools import partial
 from tests.support.api import Api, Json, User
 from tests.support.eventually import eventually
 from tests.support.history import Kind, Stored, check
-from tests.support.journal import Journal
+from tests.support.journal import Journal, Place
 from tests.support.stack import Stack
 from tests.support.swarm_client import SwarmClient
 from tests.support.transports import open_binary, open_json
@@ -46,23 +46,42 @@ class Swarm:
                 self._senders.append(asyncio.create_task(client.send_until(self._stopping, room)))
 
     async def everyone_sent(self, since: float, seconds: float) -> None:
-        """Until each client got `sent` for a message begun after `since`. Raises TimeoutError."""
+        """Until each client got `sent` in each of its rooms for a message begun after `since`.
 
-        async def all_have() -> bool:
-            return len(self.journal.first_answers(since)) == len(self.clients)
-
-        await eventually(all_have, seconds=seconds, what="a new `sent` for every client")
+        Raises TimeoutError with who did not.
+        """
+        await self._nothing_of(lambda: self._unsent(self.journal.first_answers(since)), seconds)
 
     async def normal(self, since: float, seconds: float) -> None:
-        """Until the last message of every client was begun after `since` and answered quickly.
+        """Until the last message of every client in every room was begun after `since` and answered quickly,
+        and everybody in the room was shown one that is as new.
 
-        Raises TimeoutError.
+        Raises TimeoutError with what is not so.
         """
+        await self._nothing_of(lambda: self.missing(since), seconds)
 
-        async def all_quick() -> bool:
-            return len(self.journal.quick(since, QUICK_SECONDS)) == len(self.clients)
+    def missing(self, since: float) -> list[str]:
+        """What is not normal now, a sentence each."""
+        reached = self.journal.reached(since)
+        return [
+            *self._unsent(self.journal.quick(since, QUICK_SECONDS)),
+            *(f"{name} is shown nothing new of {room}" for name, room in self._places() - reached),
+        ]
 
-        await eventually(all_quick, seconds=seconds, what="a quick `sent` for every client")
+    def _unsent(self, sent: Iterable[Place]) -> list[str]:
+        return [f"{name} has no new `sent` in {room}" for name, room in self._places() - set(sent)]
+
+    def _places(self) -> set[Place]:
+        return {(client.name, room) for client in self.clients for room in client.cursors}
+
+    async def _nothing_of(self, missing: Callable[[], list[str]], seconds: float) -> None:
+        async def nothing() -> bool:
+            return not missing()
+
+        try:
+            await eventually(nothing, seconds=seconds, what="all that was waited for")
+        except TimeoutError as error:
+            raise TimeoutError("; ".join([str(error), *sorted(missing())])) from None
 
     async def finish(self) -> None:
         """Ends the sending, each message with its definite answer, and waits until every view is complete."""
