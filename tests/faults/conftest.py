@@ -34,12 +34,20 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     return report
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run in which a fault was injected and nobody looked at what was lost by it has failed."""
+    if session.exitstatus == pytest.ExitCode.OK and session.config.stash[MATRIX].unjudged():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Prints the matrix after every run that injected something."""
+    """Prints the matrix after every run that injected something, and what was not judged."""
     lines = list(config.stash[MATRIX].lines())
     if lines:
         terminalreporter.section("fault matrix")
         terminalreporter.write("\n".join(lines) + "\n")
+    for fault in config.stash[MATRIX].unjudged():
+        terminalreporter.write_line(f"FAILED: nobody judged what was lost by {fault!r}", red=True)
 
 
 @pytest.fixture

@@ -28,18 +28,14 @@ class Row:
     normal_after: float = 0.0
     """The longest time from the end of the fault until all was normal (seconds)."""
 
-    @property
-    def result(self) -> str:
-        """`clean`, or everything that was not."""
-        return "; ".join(sorted(self.results - {"clean"})) or "clean"
-
 
 class Matrix:
     """The rows by name, in the order in which they were injected first."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
-        self._open: list[Row] = []
+        self._open: list[tuple[Swarm, Row]] = []
+        """Injections whose swarm was not judged yet."""
         self._totals: list[str] = []
 
     @asynccontextmanager
@@ -48,23 +44,25 @@ class Matrix:
         await swarm.normal(time.monotonic(), BEFORE_SECONDS)
         row = self._row(name)
         row.injected += 1
-        self._open.append(row)
-        row.results.add("failed")
-        yield
-        ended = time.monotonic()
-        await swarm.normal(ended, HEAL_SECONDS)
+        self._open.append((swarm, row))
+        try:
+            yield
+            ended = time.monotonic()
+            await swarm.normal(ended, HEAL_SECONDS)
+        except BaseException:
+            row.results.add("failed")
+            raise
         row.normal_after = max(row.normal_after, time.monotonic() - ended)
-        row.results.discard("failed")
-        row.results.add("not judged")
 
     async def judge(self, swarm: Swarm) -> None:
-        """Ends the swarm of the rows since the last judgement. Raises AssertionError with what is broken."""
-        rows, self._open = self._open, []
+        """Ends a swarm and judges its rows, nobody else's. Raises AssertionError with what is broken."""
+        rows = [row for one, row in self._open if one is swarm]
+        self._open = [(one, row) for one, row in self._open if one is not swarm]
         try:
             await swarm.finish()
             broken = [*await swarm.judge(), *(f"no answer to {one}" for one in swarm.unanswered())]
         except BaseException:
-            _verdict(rows, "not judged: the swarm did not end")
+            _verdict(rows, "the swarm did not end")
             raise
         slowest = swarm.journal.slowest_answer
         if slowest > ANSWER_SECONDS:
@@ -72,6 +70,10 @@ class Matrix:
         self._totals.append(_totals(swarm, rows, broken))
         _verdict(rows, f"{len(broken)} violations" if broken else "clean")
         assert broken == [], "\n".join(broken)
+
+    def unjudged(self) -> list[str]:
+        """Rows whose swarm nobody has judged: whether anything was lost by them is not known."""
+        return sorted({row.fault for _, row in self._open})
 
     def add(self, name: str, *, seconds: float = 0.0, result: str = "clean") -> None:
         """A row that no swarm was needed for; `seconds` from the end of the fault until all was normal."""
@@ -84,10 +86,12 @@ class Matrix:
         """The table, one line a row; nothing when no fault was injected."""
         if not self._rows:
             return
+        unjudged = {row.fault for _, row in self._open}
         width = max(map(len, self._rows))
         yield f"{'fault':<{width}} {'injected':>8} {'normal after s':>14}  result"
         for row in self._rows.values():
-            yield f"{row.fault:<{width}} {row.injected:>8} {row.normal_after:>14.1f}  {row.result}"
+            result = _result(row.results | ({"not judged"} if row.fault in unjudged else set()))
+            yield f"{row.fault:<{width}} {row.injected:>8} {row.normal_after:>14.1f}  {result}"
         yield from self._totals
 
     def _row(self, name: str) -> Row:
@@ -96,15 +100,18 @@ class Matrix:
 
 def _verdict(rows: Iterable[Row], result: str) -> None:
     for row in rows:
-        row.results.discard("not judged")
         row.results.add(result)
+
+
+def _result(results: set[str]) -> str:
+    """`clean`, or everything that was not."""
+    return "; ".join(sorted(results - {"clean"})) or "clean"
 
 
 def _totals(swarm: Swarm, rows: list[Row], broken: list[str]) -> str:
     count = swarm.journal.count(0, float("inf"))
-    faults = sum(row.injected for row in rows)
     return (
-        f"{faults} faults: {count[Kind.INVOKE]} messages, {count[Kind.OK]} answered `sent`, "
+        f"{len(rows)} faults: {count[Kind.INVOKE]} messages, {count[Kind.OK]} answered `sent`, "
         f"{count[Kind.UNKNOWN]} times unknown at first, {count[Kind.RECEIVE]} deliveries, "
         f"{count[Kind.GAP]} gaps, slowest answer {swarm.journal.slowest_answer:.1f} s, "
         f"{len(broken)} violations"
