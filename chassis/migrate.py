@@ -24,6 +24,8 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import Connection, make_url
 
+from chassis.restoring import IS_MARKED, UnfinishedRestoreError
+
 LOCK_KEY = 0x706F6C79
 """Advisory lock that every migrating process of a service takes (with the schema's hash beside it)."""
 OTHER_MIGRATION_SECONDS = 120.0
@@ -37,10 +39,11 @@ class MigrationBlockedError(Exception):
     """Somebody held what the migration needs for too long; nothing was changed. The text says what to do."""
 
 
-def migrate(dsn: str, package: str, phase: str = "all") -> list[str]:
+def migrate(dsn: str, package: str, phase: str = "all", *, restoring: bool = False) -> list[str]:
     """Runs what is missing and gives the revisions that ran. The DSN is that of the schema's owner.
 
-    Raises MigrationBlockedError when another migration, or whoever uses a table, does not end in time.
+    Raises MigrationBlockedError when another migration, or whoever uses a table, does not end in time, and
+    UnfinishedRestoreError unless the caller says that it is `restoring`.
     """
     schema = package.rpartition(".")[2]
     script = _script(package)
@@ -48,6 +51,8 @@ def migrate(dsn: str, package: str, phase: str = "all") -> list[str]:
     ran: list[str] = []
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
     with engine.connect() as connection:
+        if not restoring and connection.scalar(sqlalchemy.text(IS_MARKED)):
+            raise UnfinishedRestoreError
         with _waiting(connection, OTHER_MIGRATION_SECONDS, f"{schema} is being migrated by somebody else"):
             lock = sqlalchemy.text("SELECT pg_advisory_lock(:key, hashtext(:schema))")
             connection.execute(lock, {"key": LOCK_KEY, "schema": schema})
@@ -128,7 +133,7 @@ def main() -> None:
         sys.exit("POLYCHAT_POSTGRES_DSN is not set: postgresql://role:password@host:port/database")
     try:
         ran = migrate(dsn, arguments.package, arguments.phase)
-    except MigrationBlockedError as error:
+    except (MigrationBlockedError, UnfinishedRestoreError) as error:
         sys.exit(str(error))
     print(f"{arguments.package}: {', '.join(ran) if ran else 'up to date'}")  # noqa: T201 — a command's answer
 

@@ -14,6 +14,7 @@ from chassis import logs
 from chassis.closed import closed_is_lost
 from chassis.errors import BackendUnavailable
 from chassis.keepalive import keep_alive
+from chassis.restoring import IS_MARKED, UnfinishedRestoreError
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -65,7 +66,8 @@ async def open_pool(
 ) -> AsyncIterator[Pool]:
     """A pool of at most `size` connections; the first is made at once, so a wrong DSN fails here.
 
-    Raises BackendUnavailable when the database does not answer or does not let us in.
+    Raises BackendUnavailable when the database does not answer or does not let us in, and
+    UnfinishedRestoreError.
     """
     with store_errors():
         pool = await asyncpg.create_pool(
@@ -87,6 +89,9 @@ async def open_pool(
             },
         )
     try:
+        with store_errors():
+            if await pool.fetchval(IS_MARKED):
+                raise UnfinishedRestoreError
         yield pool
     finally:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tarfile
@@ -19,25 +20,71 @@ SUFFIX = ".tar"
 def new_backup(to: Path) -> Iterator[Path]:
     """A folder only its owner may read, to be filled; it becomes `to` when the block ends well.
 
-    Raises StackError when `to` is there already. What a block that failed has written is removed.
+    Raises StackError when `to` is there already, or another process writes it. What a block that failed has
+    written is removed, and what a killed process left is by the next one: there are keys in it.
     """
     if to.exists() and not (to.is_dir() and not any(to.iterdir())):
         raise StackError(f"{to} is there already. Name a new place with --to, or remove that one.")
-    draft = to.with_name(f".{to.name}.{os.getpid()}")
+    draft = _draft_of(to, to.parent)
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        draft.mkdir(mode=0o700)
-        yield draft
-        if to.suffix == SUFFIX:
-            packed = _pack(draft)
-            packed.rename(to)
-        else:
-            draft.rename(to)
+        with _alone(to), _removed(draft):
+            draft.mkdir(mode=0o700)
+            yield draft
+            _flush_folders(draft)
+            whole = _pack(draft) if to.suffix == SUFFIX else draft
+            whole.rename(to)
+            flush_folder(to.parent)
     except OSError as error:
         raise StackError(f"Could not write the backup to {to}: {error}") from error
-    finally:
+
+
+@contextmanager
+def _alone(to: Path) -> Iterator[None]:
+    """No other process writes a backup to the same place; raise StackError when one does."""
+    path = _draft_of(to, to.parent).with_suffix(".lock")
+    busy = StackError(f"Another process writes a backup to {to}: wait for its end, or name another place.")
+    with path.open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if path.stat().st_ino != os.fstat(lock.fileno()).st_ino:
+                raise busy
+        except (BlockingIOError, FileNotFoundError):
+            raise busy from None
+        try:
+            yield
+        finally:
+            path.unlink()
+
+
+@contextmanager
+def _removed(draft: Path) -> Iterator[None]:
+    """Nothing of a draft is there at the beginning nor at the end of the block."""
+
+    def remove() -> None:
         shutil.rmtree(draft, ignore_errors=True)
         _tar_of(draft).unlink(missing_ok=True)
+
+    remove()
+    try:
+        yield
+    finally:
+        remove()
+
+
+def flush_folder(folder: Path) -> None:
+    """See the names in a folder on the disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _flush_folders(folder: Path) -> None:
+    for path in (*folder.rglob("*"), folder):
+        if path.is_dir():
+            flush_folder(path)
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -60,19 +107,17 @@ def files_in(folder: Path) -> Iterator[tuple[str, Path]]:
 def opened_backup(place: Path, scratch: Path) -> Iterator[tuple[Path, Manifest]]:
     """The folder of a backup and its manifest, every file checked against it; a tar is unpacked in `scratch`.
 
-    Raises StackError when it is no backup, a file is missing or has changed.
+    Nobody else may unpack there. Raises StackError when it is no backup, a file is missing or has changed.
     """
     if place.is_dir():
         yield place, checked(place)
         return
     if not place.is_file():
         raise StackError(f"{place} is not there: name a folder or a {SUFFIX} that `polychat backup` made.")
-    folder = scratch / f".{place.name}.{os.getpid()}"
-    try:
+    folder = _draft_of(place, scratch)
+    with _removed(folder):
         _unpack(place, folder)
         yield folder, checked(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def checked(folder: Path) -> Manifest:
@@ -123,6 +168,10 @@ def _unpack(place: Path, folder: Path) -> None:
             tar.extractall(folder, filter="data")
     except (OSError, tarfile.TarError) as error:
         raise StackError(f"{place} could not be unpacked into {folder}: {error}") from error
+
+
+def _draft_of(place: Path, within: Path) -> Path:
+    return within / f".{place.name}.polychat-draft"
 
 
 def _tar_of(folder: Path) -> Path:

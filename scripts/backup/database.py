@@ -12,9 +12,11 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from chassis.restoring import IS_MARKED, MARK
 from scripts.stack.errors import StackError
 from scripts.stack.layout import ROOT, SERVICES
 from scripts.stack.postgres import binary
+from scripts.stack.provision_postgres import empty_schemas
 from scripts.stack.tools import run_tool
 
 DUMP = "database.dump"
@@ -94,8 +96,12 @@ async def readable(folder: Path) -> None:
 
 
 async def load(dsn: str, folder: Path, scratch: Path) -> None:
-    """Put a dump into the schemas of all services, which must be empty; all or nothing. Raises StackError."""
-    await _expect_empty(dsn)
+    """Put a dump into the schemas of all services, which must be empty; all or nothing. Raises StackError.
+
+    Before anything is in it the database gets a mark, and nothing runs on it until `begin_anew` removes it.
+    What an earlier restore loaded and did not finish is thrown away.
+    """
+    await _mark(dsn)
     listing = await run_tool(
         (binary("pg_restore"), "--list", folder / DUMP), what="list the backup", cwd=ROOT
     )
@@ -107,19 +113,33 @@ async def load(dsn: str, folder: Path, scratch: Path) -> None:
     await _run("pg_restore", dsn, *options, str(folder / DUMP), what="load the database")
 
 
-async def _expect_empty(dsn: str) -> None:
-    query = "SELECT count(*) FROM pg_class WHERE relnamespace::regnamespace::text = ANY (%s)"
-    names = [f'"{service}"' if service == "user" else service for service in SERVICES]
+async def _mark(dsn: str) -> None:
     try:
         async with await psycopg.AsyncConnection.connect(dsn, connect_timeout=10) as connection:
-            row = await (await connection.execute(query, (names,))).fetchone()
+            if await (await connection.execute(IS_MARKED)).fetchone() == (True,):
+                await _expect_no_other(connection)
+                await empty_schemas(connection)
+            else:
+                await _expect_empty(connection)
+                await connection.execute(f"CREATE TABLE {MARK} ()")
     except psycopg.Error as error:
-        raise StackError(f"Could not look into the database: {error}") from error
-    if row is None or row[0]:
-        host = conninfo_to_dict(dsn).get("host")
+        raise StackError(f"Could not prepare the database to be restored into: {error}") from error
+
+
+async def _expect_no_other(connection: psycopg.AsyncConnection) -> None:
+    query = """SELECT count(*) FROM pg_stat_activity
+               WHERE datname = current_database() AND application_name = 'pg_restore'"""
+    if await (await connection.execute(query)).fetchone() != (0,):
+        raise StackError("Another restore loads this database at the moment: wait for its end.")
+
+
+async def _expect_empty(connection: psycopg.AsyncConnection) -> None:
+    query = "SELECT count(*) FROM pg_class WHERE relnamespace::regnamespace::text = ANY (%s)"
+    names = [f'"{service}"' if service == "user" else service for service in SERVICES]
+    if await (await connection.execute(query, (names,))).fetchone() != (0,):
         raise StackError(
-            f"The database on {host} is not empty. Restore into a new one: stop everything that uses it, and "
-            "rename or drop the database `polychat` first."
+            f"The database on {connection.info.host} is not empty. Restore into a new one: stop everything "
+            "that uses it, and rename or drop the database `polychat` first."
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import psycopg
 from psycopg.rows import DictRow, dict_row
 
+from chassis.restoring import MARK
 from scripts.stack.errors import StackError
 
 Connection = psycopg.AsyncConnection[DictRow]
@@ -47,6 +48,7 @@ async def begin_anew(dsn: str, log_ends: Mapping[int, int]) -> int:
     """Set a database that was put back apart from what came after it, in one transaction; give its epoch.
 
     `log_ends`: where each partition of Kafka's log ends now; what it holds is of the time that is undone.
+    From the commit on services may use it: the mark of an unfinished restore goes with it.
     Raises StackError, also when services use the database.
     """
     try:
@@ -55,6 +57,7 @@ async def begin_anew(dsn: str, log_ends: Mapping[int, int]) -> int:
             epoch = await _new_epoch(connection)
             for partition, end in log_ends.items():
                 await connection.execute(LOG_POSITION, (partition, end))
+            await connection.execute(f"DROP TABLE IF EXISTS {MARK}")
             return epoch
     except psycopg.Error as error:
         raise StackError(f"Could not give the database its new epoch: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -93,9 +94,21 @@ def restore(
 
 
 def _tell(work: Callable[[], None]) -> None:
-    """Runs a command to its end; an error becomes its sentence and the exit code 1."""
+    """Runs a command to its end; an error becomes its sentence and the exit code 1.
+
+    When it is asked to end (SIGTERM, SIGHUP) it clears away as on Ctrl-C.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _interrupt)
     try:
         work()
     except StackError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    # Once: the second one would cut the clearing away short.
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt

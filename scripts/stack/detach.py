@@ -35,7 +35,7 @@ def start_and_wait(layout: Layout, wish: Wish, remove_data: bool) -> int:
             print(line, end="", flush=True)
     except KeyboardInterrupt:
         process.send_signal(signal.SIGTERM)
-        return process.wait()
+        return process.wait() or 1
     if _is_ready(layout, process.pid):
         return 0
     return process.wait() or 1

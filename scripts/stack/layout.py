@@ -117,6 +117,11 @@ class Layout:
     def lock_file(self) -> Path:
         return self.run / "up.lock"
 
+    @property
+    def restoring(self) -> Path:
+        """There while a restore makes this folder; its process holds a lock on it."""
+        return self.data / "restoring"
+
     def log(self, part: str) -> Path:
         return self.logs / f"{part}.log"
 

@@ -64,6 +64,13 @@ async def provision_postgres(admin_dsn: str, passwords: Mapping[str, str]) -> No
         raise StackError(f"Could not prepare the database: {error}") from error
 
 
+async def empty_schemas(connection: psycopg.AsyncConnection) -> None:
+    """Throw away all that is in the schemas of the services; the roles stay."""
+    for service in SERVICES:
+        await connection.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(sql.Identifier(service)))
+        await _make_schema(connection, service)
+
+
 def service_dsn(admin_dsn: str, service: str, password: str) -> str:
     """The login of a service's role on the server of `admin_dsn`."""
     return with_login(admin_dsn, role_of(service), password, DATABASE)

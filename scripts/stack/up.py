@@ -45,6 +45,11 @@ def run_up(layout: Layout, wish: Wish, view: View, on_ready: Callable[[], None])
     `on_ready` is called once. Raises StackError with what to do.
     """
     layout.make()
+    if layout.restoring.exists() and not wish.parts_only:
+        raise StackError(
+            f"A restore into {layout.data} was begun and has not ended. Let it end, or run `polychat "
+            "restore` again as before, which begins anew; to give it up, remove that folder."
+        )
     with only_supervisor(layout):
         for name in pids.left_over(layout.run):
             view.say(f"{name} is left over from a killed supervisor; ending it.")

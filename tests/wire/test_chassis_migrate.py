@@ -17,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 import chassis.migrate as module
 from chassis.migrate import LOCK_KEY, MigrationBlockedError, migrate
+from chassis.restoring import MARK, UnfinishedRestoreError
+from scripts.stack.provision_postgres import with_database
 from tests.support.stack import Stack, drop_database, make_database
 from tests.support.tracked import ROOT
 
@@ -72,6 +74,20 @@ def tables(dsn: str) -> list[str]:
             " ORDER BY tablename"
         )
         return [row[0] for row in rows]
+
+
+def test_only_a_restore_migrates_a_database_that_it_has_not_finished(
+    parts: Stack, dsn: str, add: AddRevision
+) -> None:
+    """`up` and a deploy end here; the restore itself needs the newest schema for its last step."""
+    add("pre", "CREATE TABLE chat.thing (id bigint)")
+    owner = with_database(parts.postgres_dsn, dsn.rpartition("/")[2])
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {MARK} ()")
+        with pytest.raises(UnfinishedRestoreError, match="run `polychat restore` again"):
+            migrate(dsn, "made.chat")
+        assert tables(dsn) == []
+        assert migrate(dsn, "made.chat", restoring=True) == ["0001"]
 
 
 @pytest.mark.parametrize("service", ["auth", "user", "chat", "message"])

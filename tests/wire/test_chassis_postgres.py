@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import asyncpg
+import psycopg
 import pytest
 
 from chassis import postgres
 from chassis.errors import BackendUnavailable
 from chassis.postgres import Pool, acquire, check, open_pool, store_errors, transaction
+from chassis.restoring import MARK, UnfinishedRestoreError
+from scripts.stack.provision_postgres import with_database
 from tests.support.eventually import eventually
 from tests.support.free_port import free_port
+from tests.support.stack import Stack
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +56,19 @@ async def test_a_wrong_password_is_told_at_the_start(dsn: str) -> None:
 async def test_a_missing_database(dsn: str) -> None:
     """The same."""
     assert isinstance((await refused(dsn + "_gone")).__cause__, asyncpg.InvalidCatalogNameError)
+
+
+async def test_a_database_that_a_restore_has_not_finished_is_not_used(dsn: str, parts: Stack) -> None:
+    """What is in it is older than what clients have seen, and they would not be told."""
+    owner = with_database(parts.postgres_dsn, dsn.rpartition("/")[2])
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(f"CREATE TABLE {MARK} ()")
+        try:
+            with pytest.raises(UnfinishedRestoreError, match="run `polychat restore` again"):
+                async with open_pool(dsn, size=1, application_name="pool-test"):
+                    raise AssertionError
+        finally:
+            connection.execute(f"DROP TABLE {MARK}")
 
 
 async def test_nobody_listens() -> None:

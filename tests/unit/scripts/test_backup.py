@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -13,7 +17,7 @@ from scripts.backup.archive import checked, files_in, new_backup, opened_backup,
 from scripts.backup.manifest import FORMAT, NAME, Manifest, decode, measured
 from scripts.backup.take import source_of
 from scripts.stack.errors import StackError
-from scripts.stack.layout import Layout
+from scripts.stack.layout import ROOT, Layout
 
 
 def fill(folder: Path) -> None:
@@ -50,6 +54,70 @@ def test_a_backup_that_failed_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+BACKUP = """
+import signal, sys
+from pathlib import Path
+from scripts.backup.archive import new_backup, write_private
+from scripts.cli.backup import _tell
+
+def work():
+    with new_backup(Path(sys.argv[1])) as folder:
+        write_private(folder / "secrets" / "signing-key.secret", b"key")
+        print("begun", flush=True)
+        signal.pause()
+
+_tell(work)
+"""
+
+
+def _ended_by(number: signal.Signals, place: Path) -> int:
+    """A backup to `place` gets a signal in its middle; gives its status."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", BACKUP, str(place)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        with pytest.raises(StackError, match="Another process writes a backup"), new_backup(place):
+            raise AssertionError
+        process.send_signal(number)
+    return process.returncode
+
+
+def test_a_backup_that_is_asked_to_end_leaves_nothing(tmp_path: Path) -> None:
+    """What it had written holds keys."""
+    assert _ended_by(signal.SIGTERM, tmp_path / "backup") != 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["backup", "backup.tar"])
+def test_what_a_killed_backup_left_is_removed_by_the_next(tmp_path: Path, name: str) -> None:
+    """It could not do so itself, and nobody else knows of it."""
+    assert _ended_by(signal.SIGKILL, tmp_path / name) == -signal.SIGKILL
+    (left,) = tmp_path.glob("*-draft")
+    assert (left / "secrets" / "signing-key.secret").exists()
+    left.with_name(left.name + ".tar").write_bytes(b"half of it")
+    with new_backup(tmp_path / name) as folder:
+        fill(folder)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["backup", "backup.tar"])
+def test_a_backup_is_on_the_disk_with_its_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folders are flushed before it gets its name, and the one that holds the name after it."""
+    place, flushed = tmp_path / name, list[tuple[str, bool]]()
+
+    def note(descriptor: int) -> None:
+        flushed.append((str(Path(f"/proc/self/fd/{descriptor}").readlink()), place.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    with new_backup(place) as folder:
+        fill(folder)
+    assert {(str(folder), False), (str(folder / "secrets"), False), (str(tmp_path), True)} <= set(flushed)
 
 
 def test_no_backup_is_written_over_another(tmp_path: Path) -> None:
