@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.message.domain import Effect, Entry, Plan, Unreadable
+from services.message.domain import Effect, Entry, First, Plan, RequestKey, Unreadable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -36,6 +36,7 @@ def commit_columns(plans: Sequence[Plan]) -> list[list[Any]]:
     rooms = sorted((room_id, *room) for p in plans for room_id, room in p.rooms.items())
     memberships = sorted(((*key, left) for p in plans for key, left in p.memberships.items()), key=_first3)
     receipts = sorted((*member, *mark) for p in plans for member, mark in p.receipts.items())
+    changeless = [_request(*item) for p in plans for item in p.changeless.items()]
     dead = [_dead(letter) for p in plans for letter in p.dead]
     return [
         *_columns(positions, 5),
@@ -44,6 +45,7 @@ def commit_columns(plans: Sequence[Plan]) -> list[list[Any]]:
         *_columns(memberships, 4),
         *_columns(receipts, 4),
         *_columns(dead, 6),
+        *_columns(changeless, 7),
     ]
 
 
@@ -65,6 +67,10 @@ def _entry(entry: Entry) -> tuple[Any, ...]:
         command.thread_root_message_id,
         entry.sealed.message,
     )
+
+
+def _request(key: RequestKey, first: First) -> tuple[Any, ...]:
+    return *key, first.body_hash, first.sequence, first.message_id, time_of(first.create_millis)
 
 
 def _dead(letter: Unreadable) -> tuple[Any, ...]:

@@ -189,6 +189,8 @@ class Plan:
     memberships: dict[tuple[int, int, int], int | None] = field(default_factory=dict)
     """(room_id, user_id, joined_sequence) → left_sequence."""
     receipts: dict[Member, ReadMark] = field(default_factory=dict)
+    changeless: dict[RequestKey, First] = field(default_factory=dict)
+    """Changes of memberships that were so already: remembered, so that chat learns that they were read."""
     dead: list[Unreadable] = field(default_factory=list)
     unsure: bool = False
     """Something was refused that may be a repeat; ask the store for known requests and plan again."""

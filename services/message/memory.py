@@ -101,6 +101,8 @@ class MemoryLog:
         return now is not None and now[:3] == mine[:3]
 
     def _check(self, plan: Plan) -> None:
+        if self.request.keys() & plan.changeless.keys():
+            raise RequestKnown
         seen: set[tuple[int, int]] = set()
         for entry in plan.entries:
             if entry.command.key in self.request:
@@ -116,6 +118,7 @@ class MemoryLog:
         self.log_position[partition] = Position(partition, epoch, plan.next_offset, plan.anchor, now)
         for entry in plan.entries:
             self._write_entry(entry)
+        self.request.update(plan.changeless)
         self.room_head.update(plan.rooms)
         self.membership.update(plan.memberships)
         for member, mark in plan.receipts.items():

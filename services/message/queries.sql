@@ -90,6 +90,11 @@ WITH fence AS MATERIALIZED (
     ON CONFLICT (partition, record_offset) DO UPDATE SET
         reason = EXCLUDED.reason, key = EXCLUDED.key, value = EXCLUDED.value, headers = EXCLUDED.headers,
         create_time = now()
+), changeless AS (
+    INSERT INTO request (room_id, sender_user_id, request_id, body_hash, sequence, message_id, create_time)
+    SELECT * FROM unnest($39::bigint[], $40::bigint[], $41::bytea[], $42::bytea[], $43::bigint[], $44::bigint[],
+                         $45::timestamptz[])
+    WHERE (SELECT ok FROM held)
 )
 SELECT partition FROM fence
 

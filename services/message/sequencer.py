@@ -81,9 +81,9 @@ class _Planner:
             return _repeat(command, first)
         room = self._room(command.key.room_id)
         joined = self._joined(command)
-        if command.effect is Effect.JOIN and joined is not None:
+        if self._changes_nothing(command, joined):
             self._doubt()
-            return self._already_in(command, joined)
+            return self._remember(command, room.head_sequence if joined is None else joined)
         reason = self._objection(command, room, joined)
         if reason is not None:
             self._doubt()
@@ -92,12 +92,11 @@ class _Planner:
 
     def _objection(self, command: Command, room: Room, joined: int | None) -> str | None:
         """Why a command is not allowed at its place, None when it is."""
-        sent = command.key.sender_user_id != 0
-        if joined is None and (sent or command.effect is Effect.LEAVE):
+        if command.key.sender_user_id == 0:
+            return None
+        if joined is None:
             return NOT_A_MEMBER
-        if room.archived and sent:
-            return ROOM_ARCHIVED
-        return None
+        return ROOM_ARCHIVED if room.archived else None
 
     def _accept(self, command: Command, room: Room, joined: int | None) -> Outcome:
         room_id = command.key.room_id
@@ -135,8 +134,16 @@ class _Planner:
         elif command.effect is Effect.MESSAGE:
             self._plan.receipts[(command.key.room_id, command.key.sender_user_id)] = mark
 
-    def _already_in(self, command: Command, joined: int) -> Outcome:
-        return _outcome(command, Disposition.DUPLICATE, sequence=joined, create_millis=self._now)
+    def _changes_nothing(self, command: Command, joined: int | None) -> bool:
+        """Chat has somebody come who is in, or go who is not: so it is already."""
+        if command.effect is Effect.JOIN:
+            return joined is not None
+        return command.effect is Effect.LEAVE and joined is None and command.key.sender_user_id == 0
+
+    def _remember(self, command: Command, sequence: int) -> Outcome:
+        first = First(command.body_hash, sequence, 0, self._now)
+        self._plan.changeless[command.key] = self._fresh[command.key] = first
+        return _repeat(command, first)
 
     def _first(self, key: RequestKey) -> First | None:
         return self._fresh.get(key) or (self._known or {}).get(key)

@@ -60,8 +60,10 @@ class Model:
         command = Tape(PARTITION, [_raw(record)]).command(0)
         subject = (record.room_id, command.subject_user_id or record.sender_user_id)
         if command.kind == 17 and subject in self.inside:
-            return Disposition.DUPLICATE, self.inside[subject], ""
-        if command.kind in (10, 18) and subject not in self.inside:
+            return self._without_effect(key, record, self.inside[subject])
+        if command.kind == 18 and subject not in self.inside:
+            return self._without_effect(key, record, len(self.events.get(record.room_id, [])))
+        if command.kind == 10 and subject not in self.inside:
             return Disposition.REJECTED, 0, "NOT_A_MEMBER"
         if command.kind == 10 and record.room_id in self.archived:
             return Disposition.REJECTED, 0, "ROOM_ARCHIVED"
@@ -70,6 +72,12 @@ class Model:
         self.first[key] = (record.body_hash, len(log))
         self._apply(command.kind, subject, len(log))
         return Disposition.COMMITTED, len(log), ""
+
+    def _without_effect(
+        self, key: RequestKey, record: LogRecord, sequence: int
+    ) -> tuple[Disposition, int, str]:
+        self.first[key] = (record.body_hash, sequence)
+        return Disposition.DUPLICATE, sequence, ""
 
     def _apply(self, kind: int, subject: tuple[int, int], sequence: int) -> None:
         if kind == 17:
