@@ -240,10 +240,14 @@ class Person:
         began = self.journal.clock()
         if not sequence:
             return
+        self._write(Kind.READING, room, sequence=sequence)
         try:
             await self.chat.read(room, sequence)
-        except (PolychatError, Disconnected) as error:
-            self._check("read", error, "RECEIPT_PAST_HEAD")
+        except Disconnected:
+            return
+        except PolychatError as error:
+            if not error.retryable:
+                self._write(Kind.DENIED, room, sequence=sequence, body=error.reason)
             return
         self._write(Kind.READ, room, sequence=sequence, began=began)
 
@@ -283,9 +287,9 @@ class Person:
             self._check(what, error)
         self.pending -= 1
 
-    def _check(self, what: str, error: Exception, *wrong: str) -> None:
+    def _check(self, what: str, error: Exception) -> None:
         """A refusal is an answer; a bug is not."""
-        if isinstance(error, PolychatError) and error.reason in ("INTERNAL", *wrong):
+        if isinstance(error, PolychatError) and error.reason == "INTERNAL":
             self.journal.complaints.append(f"{self.name} could not {what}: {error}")
 
     def cut(self) -> None:

@@ -11,7 +11,16 @@ from tests.support.history import Kind, Record
 if TYPE_CHECKING:
     from tests.simulation.client import Person
 
-OF_PERSON = (Kind.INVOKE, Kind.OK, Kind.FAIL, Kind.UNKNOWN, Kind.READ, Kind.STATE)
+OF_PERSON = (
+    Kind.INVOKE,
+    Kind.OK,
+    Kind.FAIL,
+    Kind.UNKNOWN,
+    Kind.READING,
+    Kind.READ,
+    Kind.DENIED,
+    Kind.STATE,
+)
 """What is a person's, whatever connection it came over; the rest is noted for each connection."""
 
 

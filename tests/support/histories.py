@@ -49,6 +49,7 @@ def good() -> tuple[History, dict[int, list[Stored]], Memberships]:
                     body=body,
                 )
             )
+            records.append(Record(reader, reader_user, clock + 0.65, Kind.READING, ROOM, number))
             records.append(
                 Record(reader, reader_user, clock + 0.7, Kind.READ, ROOM, number, began=clock + 0.65)
             )

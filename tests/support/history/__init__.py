@@ -13,6 +13,7 @@ from tests.support.history.logs import check_logs
 from tests.support.history.receipts import check_receipts
 from tests.support.history.records import Kind, Logs, Memberships, Record, Stored, Violation
 from tests.support.history.sends import check_sends
+from tests.support.history.strangers import check_strangers
 from tests.support.history.views import check_views
 
 __all__ = ["Kind", "Logs", "Memberships", "Record", "Stored", "Violation", "check"]
@@ -25,5 +26,6 @@ def check(records: Iterable[Record], logs: Logs, memberships: Memberships) -> li
         *check_logs(logs),
         *check_sends(history, logs),
         *check_views(history, logs, memberships),
-        *check_receipts(history, logs),
+        *check_receipts(history, logs, memberships),
+        *check_strangers(history, logs, memberships),
     ]

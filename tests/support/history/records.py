@@ -19,9 +19,13 @@ class Kind(enum.Enum):
     SKIP = "events up to `to_sequence` are not for this client"
     GAP = "too much was missed: the client pages the rest, which it records as received"
     RESET = "the client is told to forget the room; it begins again after this sequence"
+    READING = "the client says that it has read up to this sequence: from now on it may count"
     READ = "the client's own receipt was accepted: it has read up to this sequence"
+    DENIED = "the client's own receipt was refused for the reason in `body`"
     STATE = "the server's count: read up to `sequence`, the head is `to_sequence`, `unread` between them"
+    LISTED = "the same count, in the list of rooms"
     RECEIPT = "it is shown that user `subject` has read up to this sequence"
+    TYPING = "it is shown that user `subject` is typing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class Record:
     unread: int = 0
     subject: int = 0
     began: float = 0.0
-    """Of READ and STATE: when it was asked for."""
+    """Of READ, STATE and LISTED: when it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def test_a_room_that_was_not_told_at_the_beginning_starts_with_the_join(told: bo
     del records[receive(records, "carl", 5)]
     records.append(Record("carl", CARL, 56.0, Kind.RESUME, ROOM, sequence=4))
     if told:
-        records.append(Record("carl", CARL, 56.1, Kind.STATE, ROOM, 10, 10))
+        records.append(Record("carl", CARL, 56.1, Kind.STATE, ROOM, 8, 10, unread=2))
     assert promises(check(records, logs, memberships)) == ({"I4"} if told else set())
 
 
