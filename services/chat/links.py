@@ -117,9 +117,14 @@ class Link:
         self._give_up([c for c in accepted if c.user_id not in lists], BackendUnavailable("message"))
         for connection in accepted:
             await self._output.calm()
-            if connection.user_id in lists and self._still_open(connection):
-                self._parts.placement.tell(self._output, connection, lists[connection.user_id])
-        await self._compare(lists.values())
+            placed = lists.get(connection.user_id)
+            if placed is None or not self._still_open(connection):
+                continue
+            if self._parts.placement.stale(connection.user_id, placed):
+                self._due.append(connection)  # it is read again, with the next
+            else:
+                self._parts.placement.tell(self._output, connection, placed.rooms)
+        await self._compare(placed.rooms for placed in lists.values())
 
     async def _compare(self, lists: Iterable[UserRoomList]) -> None:
         """Finds what was committed between the lists and now, when the rooms are listened to."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
 
@@ -24,6 +24,13 @@ class LogReader(Protocol):
         """Last sequences of the rooms that have a log."""
 
 
+class Placed(NamedTuple):
+    """A list that the hub goes by, and the user's mark there when it was read."""
+
+    rooms: UserRoomList
+    mark: int
+
+
 class Placement:
     """Reads room lists and places their users in the hub."""
 
@@ -31,13 +38,13 @@ class Placement:
         self._hub = hub
         self._log = log
 
-    async def rooms_of(self, user_ids: Collection[int]) -> dict[int, UserRoomList]:
+    async def rooms_of(self, user_ids: Collection[int]) -> dict[int, Placed]:
         """The rooms of users who are in the hub already, placed; without those whose list never came in time.
 
         The lists' heads belong to the lists' memberships (one snapshot). What was committed since is found
         by reading heads again once the rooms are listened to. May raise a Failure.
         """
-        done: dict[int, UserRoomList] = {}
+        done: dict[int, Placed] = {}
         waiting = set(user_ids)
         for _ in range(ATTEMPTS):
             if not waiting:
@@ -46,7 +53,7 @@ class Placement:
             for user_id, rooms in (await self._log.all_rooms(sorted(waiting))).items():
                 if self._hub.mark(user_id) == marks[user_id] and not self._hub.outdated(user_id, rooms.heads):
                     self._hub.place(user_id, rooms.heads)
-                    done[user_id] = rooms
+                    done[user_id] = Placed(rooms, marks[user_id])
                     waiting.discard(user_id)
         return done
 
@@ -54,6 +61,10 @@ class Placement:
         """Reads the heads of these rooms and tells edges what they miss; gives the number of rooms behind."""
         served = [room_id for room_id in room_ids if room_id in self._hub.rooms]
         return self._hub.compare(await self._log.heads(served)) if served else 0
+
+    def stale(self, user_id: int, placed: Placed) -> bool:
+        """Whether the user came or went since: the edge may have heard of it before it hears the list."""
+        return self._hub.mark(user_id) != placed.mark
 
     def tell(self, output: Output, connection: Connection, rooms: UserRoomList) -> None:
         """Tells an edge the rooms of a connection, and after them what has overtaken the list: it went to

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,9 +13,8 @@ from polychat.internal.link.v1.link_service_pb2 import (
 from polychat.internal.log.v1.record_pb2 import RoomHint, RoomSignal
 
 from chassis.redis import room_channel
-from services.chat.use_cases.sending import draft
 from tests.support.chat_rig import ANN, BOB, Rig, opening, sending
-from tests.support.chat_world import caller, running, settle
+from tests.support.chat_world import running, settle
 
 
 @pytest.fixture
@@ -38,44 +36,6 @@ async def test_a_connection_is_told_its_rooms(rig: Rig) -> None:
     await rig.until("outcomes")
     assert [event.sequence for event in rig.said.events] == [2]
     assert rig.said.outcomes[0].sent.sequence == 2
-
-
-async def test_what_was_committed_while_the_list_came_is_told_as_a_head(rig: Rig) -> None:
-    """Heads are read again when the room is listened to; the edge fetches the rest."""
-    room_id = await rig.group()
-    rig.world.log.publish = lambda _event: None
-    read = rig.world.log.all_rooms
-
-    async def late(user_ids):  # type: ignore[no-untyped-def]
-        lists = await read(user_ids)
-        await rig.world.memberships.add(caller(ANN), room_id, [BOB])
-        return lists
-
-    rig.world.log.all_rooms = late  # type: ignore[method-assign]
-    rig.say(open=[opening(5, ANN)])
-    await rig.until("heads")
-    assert rig.said.opened[0].rooms[0].head_sequence == 1
-    assert [(h.room_id, h.head_sequence) for h in rig.said.heads] == [(room_id, 2)]
-
-
-async def test_what_overtook_the_list_is_told_as_a_head_after_it(rig: Rig) -> None:
-    """It may have gone to others only. The list stays as it was read: its counts go with its heads (I6)."""
-    room_id = await rig.group(BOB)
-    rig.say(open=[opening(6, BOB)])
-    await rig.until("opened")
-    read = rig.world.log.all_rooms
-
-    async def overtaken(user_ids):  # type: ignore[no-untyped-def]
-        lists = await read(user_ids)
-        await rig.world.sending.send(BOB, draft(room_id, str(uuid.uuid4()), "hi"))
-        return lists
-
-    rig.world.log.all_rooms = overtaken  # type: ignore[method-assign]
-    rig.say(open=[opening(5, ANN)])
-    await rig.until("heads")
-    assert [event.sequence for event in rig.said.events] == [3]
-    assert rig.said.opened[1].rooms[0].head_sequence == 2
-    assert [(head.room_id, head.head_sequence) for head in rig.said.heads] == [(room_id, 3)]
 
 
 async def test_a_bad_token_is_refused_and_its_sends_with_it(rig: Rig) -> None:

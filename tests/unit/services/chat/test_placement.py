@@ -33,7 +33,7 @@ async def test_a_list_that_is_overtaken_by_an_event_is_read_again(place: Place) 
 
     place.log.all_rooms = overtaken  # type: ignore[method-assign]
     lists = await place.placement.rooms_of([ANN])
-    assert lists[ANN].heads == {}
+    assert lists[ANN].rooms.heads == {}
     assert place.hub.rooms_of(ANN) == set()
 
 
@@ -54,7 +54,7 @@ async def test_a_list_older_than_what_the_room_began_with_is_read_again(place: P
 
     place.log.all_rooms = slow  # type: ignore[method-assign]
     lists = await place.placement.rooms_of([ANN])
-    assert lists[ANN].heads == {}
+    assert lists[ANN].rooms.heads == {}
     assert place.hub.rooms_of(ANN) == set()
     assert place.hub.rooms_of(BOB) == {ROOM}
 
@@ -75,7 +75,7 @@ async def test_a_list_from_before_a_hole_is_read_again(place: Place) -> None:
         return lists
 
     place.log.all_rooms = slow  # type: ignore[method-assign]
-    assert (await place.placement.rooms_of([ANN]))[ANN].heads == {}
+    assert (await place.placement.rooms_of([ANN]))[ANN].rooms.heads == {}
     assert place.hub.rooms_of(ANN) == set()
 
 
@@ -85,7 +85,7 @@ async def test_a_log_that_was_set_back_is_followed(place: Place) -> None:
     place.write(ROOM, 4, joined=ANN)
     place.connect(BOB, {ROOM: 9})
     place.open(ANN)
-    assert (await place.placement.rooms_of([ANN]))[ANN].heads == {ROOM: 4}
+    assert (await place.placement.rooms_of([ANN]))[ANN].rooms.heads == {ROOM: 4}
     place.hub.pass_events([place.write(ROOM, 5)])
     assert place.events() == [5]
 
@@ -103,7 +103,7 @@ async def test_who_leaves_a_room_not_served_here_makes_their_list_old(place: Pla
         return lists
 
     place.log.all_rooms = slow  # type: ignore[method-assign]
-    assert (await place.placement.rooms_of([ANN]))[ANN].heads == {}
+    assert (await place.placement.rooms_of([ANN]))[ANN].rooms.heads == {}
 
 
 async def test_everybodys_lists_are_read_at_most_every_five_seconds(place: Place) -> None:
