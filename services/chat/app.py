@@ -119,7 +119,7 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
     members = MemberCache(store.memberships, _clock)
     log = _room_log(settings, measures)
     relay = OutboxRelay(PostgresOutbox(pool), log.append_all, on_depth=measures.outbox.set)
-    confirmer = Confirmer(PostgresOutbox(pool), store, messages, on_lost=measures.lost.inc)
+    confirmer = Confirmer(PostgresOutbox(pool), messages, on_lost=measures.lost.inc)
     new_id = snowflake_ids(backings.lease)
     sending = Sending(
         members=members,

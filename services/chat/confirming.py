@@ -1,53 +1,49 @@
 """Sees to it that changes of rooms outlive a broker that loses records (docs/decisions/0007-lost-log.md).
 
 A row of the outbox that Kafka has acknowledged is kept until the log of the message service knows its
-request, or shows its user where chat's own tables have them: then nothing is left to do. Rows that do
-neither for long were lost with the log: the last one about each user of their room goes again.
+request, or that of a later row about the same user. Rows that it does not know for long were lost with
+Kafka's records: the last one about each user of their room goes again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Protocol
 
 from chassis import logs
 from chassis.errors import Failure
-from services.chat.domain import Membership, State
-from services.chat.ports import KeptOutbox, Messages, ProducedEntry, RequestKey, RoomMember
+from services.chat.ports import KeptOutbox, Outcome, ProducedEntry, RequestKey, RoomMember
 
 SWEEP_SECONDS = 1.0
 ASK_SECONDS = 5.0
-"""After so long a row's event is normally committed."""
+"""After so long the log has normally come to a row."""
 LOST_SECONDS = 20.0
-"""After so long without its event a row goes again; early is harmless, a repeat is one event (I2)."""
+"""A row that the log does not know by then goes again; early is harmless, a repeat is one event (I2)."""
 ROWS_AT_ONCE = 500
 
 log = logs.get("chat")
 
 
-class Memberships(Protocol):
-    """Of ports.RoomStore what is used here."""
+class Requests(Protocol):
+    """Of ports.Messages what is used here; may raise a Failure."""
 
-    async def memberships(self, keys: Sequence[RoomMember]) -> Mapping[RoomMember, Membership]:
-        """Memberships by (room id, user id), in any state."""
+    async def lookup(self, keys: Sequence[RequestKey]) -> list[Outcome]:
+        """What became of entries; those that the log has not come to, or never had, are left out."""
 
 
 class Confirmer:
-    """Removes rows whose event is in the log, sends those again whose event is lost."""
+    """Removes rows that the log has read, sends those again that were lost on the way."""
 
     def __init__(
         self,
         outbox: KeptOutbox,
-        memberships: Memberships,
-        messages: Messages,
+        messages: Requests,
         *,
         on_lost: Callable[[int], None] = lambda _rows: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._outbox = outbox
-        self._memberships = memberships
         self._messages = messages
         self._on_lost = on_lost
         self._sleep = sleep
@@ -67,30 +63,25 @@ class Confirmer:
         if not rows:
             return
         outcomes = await self._messages.lookup([RequestKey(r.row.entry, r.row.outbox_id) for r in rows])
-        known = {outcome.correlation for outcome in outcomes}
-        by_room: defaultdict[int, list[ProducedEntry]] = defaultdict(list)
-        for row in rows:
-            if row.row.outbox_id not in known:
-                by_room[row.row.entry.room_id].append(row)
-        lost: list[int] = []
-        for room_id, unknown in by_room.items():
-            shown = await self._shown(room_id, {row.user_id for row in unknown})
-            known.update(row.row.outbox_id for row in unknown if row.user_id in shown)
-            if any(row.user_id not in shown and row.seconds > LOST_SECONDS for row in unknown):
-                lost.append(room_id)
-        await self._outbox.confirm(known)
+        done = _done(rows, {outcome.correlation for outcome in outcomes})
+        await self._outbox.confirm(done)
+        late = [r.row for r in rows if r.row.outbox_id not in done and r.seconds > LOST_SECONDS]
+        lost = sorted({row.entry.room_id for row in late})
         if lost:
             again = await self._outbox.produce_again(lost)
             self._on_lost(again)
             log.error("outbox_rows_lost_by_the_log", rooms=lost, rows=again)
 
-    async def _shown(self, room_id: int, user_ids: set[int]) -> set[int]:
-        """Those whom the log has in the room, or out of it, as chat's own tables have them.
 
-        The tables are read first: who changes in between differs now or has a younger row.
-        """
-        keys = [(room_id, user_id) for user_id in sorted(user_ids)]
-        memberships = await self._memberships.memberships(keys)
-        joined = {user_id for (_, user_id), m in memberships.items() if m.state is State.JOINED}
-        in_log = await self._messages.members_among(room_id, sorted(user_ids))
-        return {user_id for user_id in user_ids if (user_id in joined) == (user_id in in_log)}
+def _done(rows: Sequence[ProducedEntry], known: Collection[int]) -> set[int]:
+    """The rows that the log has read, and all before them about the same user: those are read or lost, and
+    gone again they would be the last word."""
+    last: dict[RoomMember, int] = {}
+    for row in rows:  # ascending
+        if row.row.outbox_id in known:
+            last[_member(row)] = row.row.outbox_id
+    return {r.row.outbox_id for r in rows if r.row.outbox_id <= last.get(_member(r), 0)}
+
+
+def _member(row: ProducedEntry) -> RoomMember:
+    return row.row.entry.room_id, row.user_id

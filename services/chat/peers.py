@@ -42,8 +42,6 @@ class UserRoomList:
     rooms: Sequence[log_pb2.UserRoom]
     truncated: bool
     heads: Mapping[int, int]
-    joined: Mapping[int, int]
-    """First sequence of the membership, by room."""
     log_epochs: Sequence[int] = ()
     """Every restore that the log has behind it, ascending."""
 
@@ -130,8 +128,7 @@ class MessagePeer:
             found.update((room.room_id, room) for room in newest.rooms)
         rooms = sorted(found.values(), key=lambda room: (-room.activity, -room.room_id))
         heads = {room.room_id: room.head_sequence for room in rooms}
-        joined = {room.room_id: room.joined_sequence for room in rooms}
-        return UserRoomList(rooms, page.truncated, heads, joined, log_epochs)
+        return UserRoomList(rooms, page.truncated, heads, log_epochs)
 
     async def _page(self, user_id: int, after: log_pb2.UserRoom) -> log_pb2.UserRooms:
         request = log_pb2.ListUserRoomsRequest(

@@ -114,7 +114,7 @@ class MemoryLog:
                 for a in self._of(user_id)
             ]
             heads = {room.room_id: room.head_sequence for room in rooms}
-            lists[user_id] = UserRoomList(rooms, False, heads, {r.room_id: r.joined_sequence for r in rooms})
+            lists[user_id] = UserRoomList(rooms, False, heads)
         return lists
 
     def _check(self) -> None:
@@ -144,6 +144,11 @@ class MemoryLog:
             self._tell(_rejected(entry, correlation, "NOT_A_MEMBER"))
             return
         event = RoomEvent.FromString(entry.event)
+        if _changes_nothing(event, room):
+            outcome = Outcome(correlation, Disposition.DUPLICATE, entry.room_id, len(room.events))
+            self.done[key] = (entry.body_hash, outcome)
+            self._tell(outcome)
+            return
         event.sequence = len(room.events) + 1
         record = EventRecord(room_id=entry.room_id, sequence=event.sequence, event=event.SerializeToString())
         if event.HasField("member_joined"):
@@ -169,6 +174,12 @@ class MemoryLog:
     def _tell(self, outcome: Outcome) -> None:
         if not self.silent:
             self.tell(outcome)
+
+
+def _changes_nothing(event: RoomEvent, room: LogRoom) -> bool:
+    if event.HasField("member_joined"):
+        return event.member_joined.membership.user_id in room.members
+    return event.HasField("member_left") and event.member_left.user_id not in room.members
 
 
 def _with(outcome: Outcome, correlation: int, disposition: Disposition) -> Outcome:

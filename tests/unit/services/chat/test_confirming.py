@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
 from chassis.errors import BackendUnavailable
 from services.chat import domain
 from services.chat.confirming import ASK_SECONDS, LOST_SECONDS, Confirmer
-from services.chat.domain import Change, Crowd, Membership, Room, RoomKind
-from services.chat.ports import OutboxEntry, RoomMember
+from services.chat.domain import Change, Crowd, Room, RoomKind
+from services.chat.ports import OutboxEntry, Outcome, RequestKey
 from tests.support.chat_world import World, caller
 
 ANNA, BERT = 1, 2
@@ -27,7 +27,7 @@ class Losing(World):
         self.losing = False
         self.relay._append = self._append
         self.lost: list[int] = []
-        self.confirmer = Confirmer(self.store, self.store, self.log, on_lost=self.lost.append)
+        self.confirmer = Confirmer(self.store, self.log, on_lost=self.lost.append)
 
     async def _append(self, rows: Sequence[OutboxEntry]) -> None:
         if not self.losing:
@@ -68,16 +68,16 @@ class Losing(World):
         return await self.log.members_among(self.room_id, [BERT]) == {BERT}
 
 
-class ReadTooEarly:
-    """Memberships as they were just before Bert came again."""
+class AskedTooEarly:
+    """What the log knew just before Bert came again."""
 
     def __init__(self, world: Losing) -> None:
         self._world = world
         self._first = True
 
-    async def memberships(self, keys: Sequence[RoomMember]) -> Mapping[RoomMember, Membership]:
-        """See ports.RoomStore."""
-        found = await self._world.store.memberships(keys)
+    async def lookup(self, keys: Sequence[RequestKey]) -> list[Outcome]:
+        """See ports.Messages."""
+        found = await self._world.log.lookup(keys)
         if self._first:
             self._first = False
             await self._world.bert("comes")
@@ -126,13 +126,13 @@ async def test_of_lost_changes_of_a_user_only_the_last_goes_again() -> None:
 
 
 async def test_a_lost_leaving_does_not_go_again_after_a_new_joining() -> None:
-    """Bert comes back just after the confirmer has read that he is out; the log ignores what it has, so his
-    leaving would be the last word."""
+    """Bert comes back just after the confirmer has asked; the log ignores what it has, so his leaving would
+    be the last word."""
     world = Losing()
     await world.begin()
     await world.bert("comes", lost=True)
     await world.bert("goes", lost=True)
-    world.confirmer = Confirmer(world.store, ReadTooEarly(world), world.log, on_lost=world.lost.append)
+    world.confirmer = Confirmer(world.store, AskedTooEarly(world), on_lost=world.lost.append)
     await world.sweep_after(LOST_SECONDS + 1)
     assert world.lost == [1]
     await world.sweep_after(ASK_SECONDS)
@@ -141,15 +141,52 @@ async def test_a_lost_leaving_does_not_go_again_after_a_new_joining() -> None:
     assert (world.kept(), await world.in_log()) == (0, True)
 
 
-async def test_lost_changes_that_ended_where_they_began_are_done() -> None:
-    """The log has Bert out, as chat has: there is nothing to tell."""
+async def test_lost_changes_that_ended_where_they_began_go_once_more() -> None:
+    """The log has Bert out, as chat has: his leaving is read, changes nothing, and is done."""
     world = Losing()
     await world.begin()
     await world.bert("comes", lost=True)
     await world.bert("goes", lost=True)
     await world.sweep_after(LOST_SECONDS + 1)
-    assert (world.kept(), world.lost) == (0, [])
+    assert world.lost == [1]
+    await world.sweep_after(ASK_SECONDS)
+    assert (world.kept(), world.lost) == (0, [1])
     assert world.kinds(world.room_id) == ["member_joined"]
+
+
+@pytest.mark.parametrize("inside", [False, True])
+async def test_a_change_is_not_done_because_the_log_has_not_come_to_it(inside: bool) -> None:
+    """Bert comes and goes, or goes and comes, while message lags behind Kafka: both tables agree about him.
+    Then Kafka loses the second change, and the first one is committed."""
+    world = Losing()
+    await world.begin()
+    if inside:
+        await world.bert("comes")
+        await world.sweep_after(ASK_SECONDS)
+    world.log.hold = True
+    for verb in ("goes", "comes") if inside else ("comes", "goes"):
+        await world.bert(verb)
+    await world.sweep_after(ASK_SECONDS)
+    world.log.held.pop()
+    world.log.release()
+    assert await world.in_log() is not inside
+    await world.sweep_after(LOST_SECONDS + 1)
+    await world.sweep_after(ASK_SECONDS)
+    assert (await world.in_log(), world.kept(), world.lost) == (inside, 0, [1])
+
+
+async def test_a_lost_change_is_done_when_a_later_one_about_the_user_is_known() -> None:
+    """Bert's leaving is lost, his coming back is read and changes nothing: the leaving must not follow it."""
+    world = Losing()
+    await world.begin()
+    await world.bert("comes")
+    await world.sweep_after(ASK_SECONDS)
+    await world.bert("goes", lost=True)
+    await world.bert("comes")
+    await world.sweep_after(ASK_SECONDS)
+    assert world.kept() == 0
+    await world.sweep_after(LOST_SECONDS + 1)
+    assert (await world.in_log(), world.lost) == (True, [])
 
 
 async def test_nothing_is_concluded_while_message_is_away() -> None:
