@@ -118,14 +118,21 @@ async def register(
     request = auth.RegisterRequest(
         username=username, password=password, display_name=display_name, email=email
     )
-    http = httpx.AsyncClient(base_url=url, timeout=REQUEST_SECONDS)
-    return Tokens(
-        http, await post(http, "polychat.auth.v1.AuthService/Register", request, auth.RegisterResponse)
-    )
+    return await _begin(url, "polychat.auth.v1.AuthService/Register", request, auth.RegisterResponse)
 
 
 async def login(url: str, username: str, password: str, *, device_name: str = "") -> Tokens:
     """Starts a session. Raises PolychatError, such as INVALID_CREDENTIALS."""
     request = auth.LoginRequest(username=username, password=password, device_name=device_name)
+    return await _begin(url, "polychat.auth.v1.AuthService/Login", request, auth.LoginResponse)
+
+
+async def _begin(
+    url: str, method: str, request: Message, answer: type[auth.LoginResponse] | type[auth.RegisterResponse]
+) -> Tokens:
     http = httpx.AsyncClient(base_url=url, timeout=REQUEST_SECONDS)
-    return Tokens(http, await post(http, "polychat.auth.v1.AuthService/Login", request, auth.LoginResponse))
+    try:
+        return Tokens(http, await post(http, method, request, answer))
+    except BaseException:
+        await http.aclose()  # nobody else has it
+        raise
