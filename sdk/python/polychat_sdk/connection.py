@@ -101,13 +101,15 @@ class Connection:
     async def ask(self, frame: client_frame_pb2.ClientFrame) -> server_frame_pb2.ServerFrame:
         """Sends a frame and gives its one reply. Raises PolychatError, Disconnected, Stopped."""
         await self.opened()
-        if self._socket is None:
+        socket = self._socket
+        if socket is None:
             raise Disconnected
         reply = self._expect(frame)
         try:
-            await self._socket.send(frame.SerializeToString())
+            await socket.send(frame.SerializeToString())
             answer: server_frame_pb2.ServerFrame = await reply
         except ConnectionClosed as error:
+            self._no_use(socket)
             raise Disconnected from error
         finally:
             reply.cancel()
@@ -186,6 +188,13 @@ class Connection:
         if 4200 <= code < 4300:
             raise Stopped(code, socket.close_reason or "")
         self._fresh_token = code == TOKEN_EXPIRED
+
+    def _no_use(self, socket: ClientConnection) -> None:
+        """Whoever asks from now on waits for the next connection. The reader may be busy with what was read
+        before and see the end later: until then answers that had come by may still be taken."""
+        if self._socket is socket:
+            self._socket = None
+            self._open.clear()
 
     def _lost(self) -> None:
         self._socket = None

@@ -25,14 +25,18 @@ class Server:
         self.close_code: int | None = None
         self.close_reason = ""
         self._said: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._gone = False
 
     @contextlib.asynccontextmanager
     async def connect(self, *_url: str, **_options: Any) -> AsyncIterator[Server]:
         """As of websockets: a socket, which is this object seen from the client."""
+        self._gone = False
         yield self
 
     async def send(self, data: bytes) -> None:
-        """The client says something."""
+        """The client says something. Raises ConnectionClosedError, at once, when it was cut."""
+        if self._gone:
+            raise ConnectionClosedError(None, None)
         self.asked.put_nowait(ClientFrame.FromString(data))
 
     async def recv(self) -> bytes:
@@ -61,6 +65,7 @@ class Server:
 
     def cut(self) -> None:
         """Ends the connection; the next one is as good."""
+        self._gone = True
         self._said.put_nowait(None)
 
 
@@ -69,7 +74,8 @@ class Client:
 
     def __init__(self) -> None:
         self.passed: asyncio.Queue[ServerFrame] = asyncio.Queue()
-        tokens: Any = _Tokens()
+        self.tokens = _Tokens()
+        tokens: Any = self.tokens
         self.connection = sdk.Connection(
             "ws://edge/ws", tokens, log=RoomLog(), on_frame=self.passed.put, client="test"
         )
@@ -91,8 +97,17 @@ class _Tokens:
 
     user: Any = None
 
+    def __init__(self) -> None:
+        self.renewing = asyncio.Event()
+        self.renewed = asyncio.Event()
+        """While it is not set, a fresh token takes its time."""
+        self.renewed.set()
+
     async def access_token(self, *, fresh: bool = False) -> str:
         """See Tokens."""
+        if fresh:
+            self.renewing.set()
+            await self.renewed.wait()
         return "fresh" if fresh else "token"
 
 
@@ -134,6 +149,12 @@ def _call() -> ClientFrame:
     return frame
 
 
+def _warning() -> ServerFrame:
+    warning = ServerFrame()
+    warning.token_expiring.expires_in.FromSeconds(60)
+    return warning
+
+
 async def test_an_answer_after_its_asker_gave_up_is_dropped(server: Server, client: Client) -> None:
     """It answers a request all the same: it is not passed on as a frame that nobody asked for."""
     server.answer(await _given_up(client, server), "DEADLINE_EXCEEDED")
@@ -168,10 +189,42 @@ async def test_the_next_connection_owes_no_answers_of_the_last(server: Server, c
 
 async def test_the_answer_to_a_refresh_is_not_passed_on(server: Server, client: Client) -> None:
     """The SDK asked for it by itself. The token it has goes on until it ends."""
-    warning = ServerFrame()
-    warning.token_expiring.expires_in.FromSeconds(60)
-    server.say(warning)
+    server.say(_warning())
     refresh = await server.asked.get()
     assert refresh.refresh.access_token == "fresh"
     server.answer(refresh, "BACKEND_UNAVAILABLE")
     assert await client.seen(server) == []
+
+
+async def test_a_cut_that_the_reader_does_not_see_yet_lets_nobody_ask_in_vain(
+    server: Server, client: Client
+) -> None:
+    """The reader renews the token when the line breaks. The first to send finds out; who asks after that
+    waits for the next connection, instead of trying this one for ever without letting anybody else run."""
+    client.tokens.renewed.clear()
+    server.say(_warning())
+    await client.tokens.renewing.wait()
+    server.cut()
+    with pytest.raises(Disconnected):
+        await client.connection.ask(_call())
+    asking = asyncio.create_task(client.connection.ask(_call()))
+    client.tokens.renewed.set()
+    await server.greet()
+    request = await server.asked.get()
+    server.say(ServerFrame(id=request.id, result_message=b""))
+    assert (await asking).id == request.id
+
+
+async def test_an_answer_that_came_before_the_cut_is_taken(server: Server, client: Client) -> None:
+    """It was read by then, and only the reader is late: the request is not said to be without an answer."""
+    client.tokens.renewed.clear()
+    asking = asyncio.create_task(client.connection.ask(_call()))
+    request = await server.asked.get()
+    server.say(_warning())
+    await client.tokens.renewing.wait()
+    server.say(ServerFrame(id=request.id, result_message=b""))
+    server.cut()
+    with pytest.raises(Disconnected):
+        await client.connection.ask(_call())
+    client.tokens.renewed.set()
+    assert (await asking).id == request.id
