@@ -13,57 +13,17 @@ from polychat.chat.v1 import room_service_pb2 as room_pb
 from polychat.edge.v1.client_frame_pb2 import ClientFrame
 from polychat.edge.v1.server_frame_pb2 import ServerFrame
 from polychat.event.v1.room_event_pb2 import RoomEvent
-from polychat.user.v1.user_pb2 import User
-from polychat_sdk.client import Chat
+from polychat.message.v1.message_service_pb2 import ListEventsResponse
 from polychat_sdk.errors import Disconnected, PolychatError
-from polychat_sdk.room_log import RoomLog
 
 from tests.simulation.journal import Journal
+from tests.simulation.limits import RARE
 from tests.simulation.loop import Node
+from tests.simulation.watched import WatchedChat
 from tests.support.history import Kind
 
-URL = "http://edge:8080"
 ROOMS = "polychat.chat.v1.RoomService"
 MEMBERSHIPS = "polychat.chat.v1.MembershipService"
-
-
-class Tokens:
-    """polychat_sdk.Tokens: a token that never ends."""
-
-    def __init__(self, user_id: int) -> None:
-        self.user = User(user_id=user_id)
-
-    async def access_token(self, *, fresh: bool = False) -> str:
-        """See Tokens."""
-        return f"token-{self.user.user_id}"
-
-
-class _Cursors(RoomLog):
-    """The SDK's cursors; notes what a hello says of them."""
-
-    def __init__(self, person: Person) -> None:
-        super().__init__()
-        self._person = person
-
-    def named(self) -> dict[int, int]:
-        """See RoomLog."""
-        self._person.told = super().named()
-        self._person.hello_time = self._person.journal.clock()
-        return self._person.told
-
-
-class _Chat(Chat):
-    """The SDK, with what the wire says noted before the SDK judges it."""
-
-    def __init__(self, person: Person) -> None:
-        tokens: Any = Tokens(person.user_id)
-        super().__init__(URL, tokens)
-        self._person = person
-        self.log = self._connection._log = _Cursors(person)
-
-    async def _on_frame(self, frame: ServerFrame) -> None:
-        self._person.saw(frame)
-        await super()._on_frame(frame)
 
 
 class Person:
@@ -88,10 +48,13 @@ class Person:
         """What the SDK gave to the application, by room."""
         self.acknowledged: list[tuple[int, str, str]] = []
         """Room, text and request id of what was answered `sent`."""
-        self.maybe_gone: list[str] = []
-        """Requests that were acknowledged, and refused when they were repeated."""
+        self.refused_again: list[tuple[int, str]] = []
+        """Room and request id of what was acknowledged, and refused when it was repeated."""
+        self._gaps: dict[int, int] = {}
+        """How many gaps each room had on this connection."""
+        self._pages = 0
         self.pending = 0
-        self.chat = _Chat(self)
+        self.chat = WatchedChat(self)
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -105,6 +68,11 @@ class Person:
     def view(self) -> str:
         """The name of the present connection."""
         return f"{self.name}.{self.connections}"
+
+    def view_of(self, room: int) -> str:
+        """The name of what is seen of a room now: it begins anew after each gap, whose events are paged."""
+        gaps = self._gaps.get(room, 0)
+        return f"{self.view}+{gaps}" if gaps else self.view
 
     @property
     def connected(self) -> bool:
@@ -121,6 +89,8 @@ class Person:
     def saw(self, frame: ServerFrame) -> None:
         """Notes a frame exactly as it came."""
         body = frame.WhichOneof("body")
+        if body in RARE:
+            self.journal.seen[body] += 1
         if body == "welcome":
             self._welcomed(frame)
         elif body == "event":
@@ -144,6 +114,7 @@ class Person:
     def _welcomed(self, frame: ServerFrame) -> None:
         self.connections += 1
         self.ends = {}
+        self._gaps = {}
         self.listed = {state.room_id for state in frame.welcome.rooms}
         if self.connections == 1:
             self.starts = {state.room_id: state.head_sequence for state in frame.welcome.rooms}
@@ -174,14 +145,25 @@ class Person:
         self._write(Kind.GAP, gap.room_id, sequence=gap.from_sequence, to_sequence=gap.head_sequence)
         if gap.reset:
             self.journal.complaints.append(f"{self.name} was told to forget room {gap.room_id}")
-        self.ends[gap.room_id] = gap.head_sequence
+        self._gaps[gap.room_id] = self._gaps.get(gap.room_id, 0) + 1
+        self._note(Kind.RESUME, gap.room_id, gap.head_sequence)
+
+    def paged(self, room: int, after: int, page: ListEventsResponse) -> None:
+        """Notes a page of a room's log: a view of its own, since the connection goes on meanwhile."""
+        self._pages += 1
+        view = f"{self.name}/page-{self._pages}"
+        self._write(Kind.RESUME, room, view, sequence=after)
+        for event in page.events:
+            message = event.message_created.message
+            seen = {"message_id": message.message_id, "body": message.text}
+            self._write(Kind.RECEIVE, room, view, sequence=event.sequence, **seen)
 
     def _note(self, kind: Kind, room: int, sequence: int, to_sequence: int = 0, **fields: Any) -> None:
         self.ends[room] = max(sequence, to_sequence)
         self._write(kind, room, sequence=sequence, to_sequence=to_sequence, **fields)
 
-    def _write(self, kind: Kind, room: int, **fields: Any) -> None:
-        self.journal.note(self, kind, room, **fields)
+    def _write(self, kind: Kind, room: int, view: str = "", **fields: Any) -> None:
+        self.journal.note(self, kind, room, view, **fields)
 
     # What goes out -------------------------------------------------------------------------------
 
@@ -194,13 +176,13 @@ class Person:
     async def resend(self, room: int, text: str, request_id: str) -> None:
         """Sends once more what was acknowledged: the answer is the first one."""
         if not await self._answered(self._send(room, text, request_id), room, request_id):
-            self.maybe_gone.append(request_id)
+            self.refused_again.append((room, request_id))
 
     async def blurt(self, room: int, text: str, request_id: str, sender: str) -> None:
         """Sends once, while others of the same `sender` are under way; whatever the answer, it is taken."""
         frame = ClientFrame()
         frame.send.room_id, frame.send.request_id, frame.send.text = room, request_id, text
-        self._write(Kind.INVOKE, room, sender=sender, request_id=request_id, body=text)
+        self._write(Kind.INVOKE, room, sender, request_id=request_id, body=text)
 
         async def ask() -> Any:
             return (await self.chat._connection.ask(frame)).sent
@@ -217,7 +199,7 @@ class Person:
         try:
             sent = await answer
         except Disconnected:
-            self._write(Kind.UNKNOWN, room, sender=sender, request_id=request_id)
+            self._write(Kind.UNKNOWN, room, sender, request_id=request_id)
             return False
         except PolychatError as error:
             self._refused(room, request_id, error, sender)
@@ -225,14 +207,16 @@ class Person:
         finally:
             self.pending -= 1
         ids = {"sequence": sent.sequence, "message_id": sent.message_id}
-        self._write(Kind.OK, room, sender=sender, request_id=request_id, **ids)
+        self._write(Kind.OK, room, sender, request_id=request_id, **ids)
         return True
 
     def _refused(self, room: int, request_id: str, error: PolychatError, sender: str) -> None:
-        """Only a refusal of the first attempt says that there is no message; later it says too little."""
+        """Only a refusal of the first attempt says that there is no message; later it says too little. Who
+        blurts (with a `sender` of its own) tries once; the SDK may have tried before."""
         if error.reason in ("INTERNAL", "REQUEST_ID_REUSED", "FRAME_INVALID"):
             self.journal.complaints.append(f"{self.name} was refused {request_id}: {error}")
-        self._write(Kind.UNKNOWN, room, sender=sender, request_id=request_id)
+        final = sender and not error.retryable
+        self._write(Kind.FAIL if final else Kind.UNKNOWN, room, sender, request_id=request_id)
 
     async def read(self, room: int) -> None:
         """Says that everything seen of a room was read."""
@@ -291,6 +275,14 @@ class Person:
         """A refusal is an answer; a bug is not."""
         if isinstance(error, PolychatError) and error.reason == "INTERNAL":
             self.journal.complaints.append(f"{self.name} could not {what}: {error}")
+
+    def dawdle(self, seconds: float) -> None:
+        """Takes nothing from its connection for a while."""
+        socket = self.chat._connection._socket
+        if socket is not None:
+            transport: Any = socket.transport
+            transport.stop()
+            asyncio.get_running_loop().call_later(seconds, transport.go_on)
 
     def cut(self) -> None:
         """Drops the connection as a lost network would."""

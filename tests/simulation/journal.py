@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -31,9 +32,12 @@ class Journal:
     clock: Callable[[], float]
     records: list[Record] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    """How often each thing happened that only small limits make happen (limits.RARE)."""
 
-    def note(self, client: Person, kind: Kind, room: int, sender: str = "", **fields: Any) -> None:
-        """Writes one line, now; `sender` stands for the person where sends keep no order with its others."""
+    def note(self, client: Person, kind: Kind, room: int, view: str = "", **fields: Any) -> None:
+        """Writes one line, now; a `view` of its own is for sends that keep no order with the person's others,
+        and for pages."""
         now = self.clock() + len(self.records) * 1e-9  # no two at one moment: time is an order here
-        view = (sender or client.name) if kind in OF_PERSON else client.view
+        view = view or (client.name if kind in OF_PERSON else client.view_of(room))
         self.records.append(Record(view, client.user_id, now, kind, room, **fields))

@@ -9,12 +9,15 @@ import edge.fanout
 import edge.holes
 import edge.peer
 import edge.protocol.catch_up
+import edge.resume
 import services.chat.placement
 import services.chat.room_log
+import services.chat.use_cases.sending
 import services.message.hints
 import services.message.memory
 import services.message.use_cases.sequencing
 from edge.protocol.events import Event
+from services.chat.domain import Action, permit
 
 Mutant = Callable[[Any], None]
 """Breaks a rule; the argument is pytest's monkeypatch."""
@@ -120,6 +123,31 @@ def answered_twice(monkeypatch: Any) -> None:
     monkeypatch.setattr(peer, "send_sent", again)
 
 
+def members_refused(monkeypatch: Any) -> None:
+    """Whoever sends is taken for a stranger, and told so at once."""
+
+    def refuse(room_id: int, _membership: object, action: Action) -> None:
+        permit(room_id, None, action)
+
+    monkeypatch.setattr(services.chat.use_cases.sending, "permit", refuse)
+
+
+def gap_too_far(monkeypatch: Any) -> None:
+    """A gap says one event less than is left out."""
+    peer: Any = edge.peer.Peer
+    real = peer.send_gap
+
+    def wrong(self: Any, room_id: int, first: int, head: int, *, reset: bool = False) -> None:
+        real(self, room_id, first + 1, head, reset=reset)
+
+    monkeypatch.setattr(peer, "send_gap", wrong)
+
+
+def lag_forgotten(monkeypatch: Any) -> None:
+    """Who was slow goes on at the head, as if nothing had happened meanwhile."""
+    monkeypatch.setattr(edge.resume.Resumer, "catch_up", lambda _self, _peer, _rooms: None)
+
+
 MUTANTS: dict[str, Mutant] = {
     mutant.__name__: mutant
     for mutant in (
@@ -133,5 +161,8 @@ MUTANTS: dict[str, Mutant] = {
         lists_not_read_again,
         heads_not_told,
         answered_twice,
+        members_refused,
+        gap_too_far,
+        lag_forgotten,
     )
 }

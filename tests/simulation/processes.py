@@ -32,6 +32,7 @@ from edge.peer import Peer
 from services.chat.config import ChatSettings
 from services.chat.hub import Edge as HubEdge
 from services.message.config import MessageSettings
+from tests.simulation import limits
 from tests.simulation.loop import current_node
 from tests.simulation.sockets import Listener
 from tests.simulation.twins import consul, consumers, kafka, postgres, redis, servers
@@ -205,5 +206,8 @@ def outside_replaced(world: World) -> Iterator[None]:
         patches.enter_context(patch("time.time_ns", lambda: int((EPOCH + loop.time()) * 1e9)))
         patches.enter_context(patch("time.monotonic", loop.time))
         patches.enter_context(patch("uuid.uuid4", seeded.uuid4))
+        patches.enter_context(limits.counted(world.journal.seen))
+        if world.small:
+            patches.enter_context(limits.small())
         patches.enter_context(patch.dict("os.environ", {"no_proxy": "*"}))
         yield

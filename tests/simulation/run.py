@@ -38,6 +38,8 @@ class Result:
     sends: int
     acknowledged: int
     faults: dict[str, int]
+    seen: dict[str, int]
+    """How often each of limits.RARE happened."""
     breaches: list[str]
 
 
@@ -109,6 +111,7 @@ def _run(seed: int, *, calm: bool, say: Callable[[str], None] | None) -> Result:
         scenario.counts.sends,
         sum(record.kind is Kind.OK for record in records),
         {**scenario.counts.faults, **world.faults.counts},
+        dict(world.journal.seen),
         breaches,
     )
 

@@ -10,12 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tests.simulation.client import Person
+from tests.simulation.limits import ABSENCES, SLOW_READERS, SLOW_SECONDS
 from tests.simulation.world import World
 
 BUSY_SECONDS = (3.0, 9.0)
 """How long people act and things break, in virtual seconds."""
 SETTLE_SECONDS = 60.0
 """Within this after the last fault every answer is there and every client has everything."""
+HEARD_SECONDS = 10.0
+"""Within this a member who sends, when nothing is broken any more, is answered `sent`."""
+Words = tuple[int, str, str]
+"""Room, text and request id."""
 USERS = (1, 2, 3, 4)
 
 
@@ -69,6 +74,7 @@ class Scenario:
 
     def one(self) -> None:
         """One thing that one person does."""
+        small = self.world.small
         doing: list[tuple[float, Callable[[Person], Coroutine[Any, Any, None] | None]]] = [
             (10, self._send),
             (4, self._blurt),
@@ -80,6 +86,8 @@ class Scenario:
             (0.4, lambda person: self._as_owner("add")),
             (0.4, self._cut),
             (0.1, self._crash),
+            (SLOW_READERS if small else 0.0, self._dawdle),
+            (ABSENCES if small else 0.0, self._pass_over),
         ]
         person = self.chance.choice(self.world.persons)
         work = self.chance.choices([what for _, what in doing], [weight for weight, _ in doing])[0](person)
@@ -104,21 +112,49 @@ class Scenario:
         return person.read(self._room())
 
     def _as_owner(self, what: str) -> None:
-        owner = next((person for person in self.world.persons if person.user_id == USERS[0]), None)
+        owner = self._owner()
         if owner is not None:
             owner.node.start(owner.change(what, self._room(), self.chance.choice(USERS[1:])))
+
+    def _owner(self) -> Person | None:
+        return next((person for person in self.world.persons if person.user_id == USERS[0]), None)
+
+    def _pass_over(self, person: Person) -> None:
+        """Something is said in a room while somebody takes nothing in and is no member."""
+        owner, rooms = self._owner(), sorted(person.listed)
+        if owner is None or owner is person or not rooms:
+            return
+        words = self._words(owner, self.chance.choice(rooms))
+        self._dawdle(person)
+        lose = self.chance.random() < 0.7
+
+        async def remove_and_add() -> None:
+            await owner.change("kick", words[0], person.user_id)
+            await owner.send(*words)
+            await owner.change("add", words[0], person.user_id)
+            if lose:
+                self._cut(person)
+
+        owner.node.start(remove_and_add())
 
     def _cut(self, person: Person) -> None:
         self.counts.fault("connection cut")
         person.node.call(person.cut)
+
+    def _dawdle(self, person: Person) -> None:
+        self.counts.fault("slow reader")
+        person.node.call(person.dawdle, self.chance.choice(SLOW_SECONDS))
 
     def _crash(self, person: Person) -> None:
         self.counts.fault("client killed")
         self.world.leave(person)
         self.world.enter(person.user_id)
 
-    def _message(self, person: Person) -> tuple[int, str, str]:
-        room, request_id = self._room(), str(self._request_id())
+    def _message(self, person: Person) -> Words:
+        return self._words(person, self._room())
+
+    def _words(self, person: Person, room: int) -> Words:
+        request_id = str(self._request_id())
         self.counts.sends += 1
         return room, f"{self.counts.sends} by {person.user_id}", request_id
 
@@ -131,14 +167,36 @@ class Scenario:
     # The end ------------------------------------------------------------------------------------------
 
     async def settle(self) -> list[str]:
-        """Waits until everything is answered and everybody has everything; what is missing then, in words."""
-        loop = self.world.loop
-        deadline = loop.time() + SETTLE_SECONDS
+        """Waits until everything is answered and everybody has everything, and then hears every member in
+        each of its rooms: what is missing then, in words."""
+        missing = await self._settled()
+        said = await self._all_say()
+        missing += await self._settled()
+        await asyncio.sleep(2.0)  # what comes twice or too late still comes
+        return [
+            *missing,
+            *(f"{p.name} was not heard: {words}" for p, words in said if words not in p.acknowledged),
+        ]
+
+    async def _all_say(self) -> list[tuple[Person, Words]]:
+        """Everybody says something in every room that the log has it in."""
+        said = [
+            (person, self._words(person, room))
+            for (room, user), intervals in self.world.memberships().items()
+            for person in self.world.persons
+            if user == person.user_id and intervals[-1][1] is None
+        ]
+        sending = [person.node.start(person.send(*words)) for person, words in said]
+        await asyncio.wait(sending, timeout=HEARD_SECONDS)
+        return said
+
+    async def _settled(self) -> list[str]:
+        """Waits until nothing is missing; what is after all."""
+        deadline = self.world.loop.time() + SETTLE_SECONDS
         missing = self.missing()
-        while missing and loop.time() < deadline:
+        while missing and self.world.loop.time() < deadline:
             await asyncio.sleep(0.5)
             missing = self.missing()
-        await asyncio.sleep(2.0)  # what comes twice or too late still comes
         return missing
 
     def missing(self) -> list[str]:

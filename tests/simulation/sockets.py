@@ -64,6 +64,7 @@ class Socket(asyncio.Transport):
         self._high, self._low = HIGH_BYTES, HIGH_BYTES // 4
         self._told_to_pause = False
         self._reading = True
+        self._stopped = False
         self._held: deque[Any] = deque()
         self._closing = False
         self._gone = False
@@ -147,6 +148,17 @@ class Socket(asyncio.Transport):
             self.other.inbound.send(RESET)
             self._node.call(self._lose, None)
 
+    # A slow reader ---------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Takes no byte of what arrives, as behind a network that is too narrow."""
+        self._stopped = True
+
+    def go_on(self) -> None:
+        """Takes what has arrived, and what comes."""
+        self._stopped = False
+        self._node.call(self._take_held)
+
     # What happens to it --------------------------------------------------------------------------
 
     def _arrived(self, item: Any) -> None:
@@ -157,7 +169,7 @@ class Socket(asyncio.Transport):
         self._take_held()
 
     def _take_held(self) -> None:
-        while self._held and self._reading and not self._gone:
+        while self._held and self._reading and not self._stopped and not self._gone:
             item = self._held.popleft()
             if item is EOF:
                 if not self._protocol.eof_received() and not self._closing:

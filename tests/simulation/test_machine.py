@@ -22,6 +22,9 @@ from tests.simulation.scenario import USERS, Scenario
 from tests.simulation.verdict import judge
 from tests.simulation.world import World
 
+EXAMPLES = 15
+LONG_EXAMPLES = 200
+"""In the long tier, where the profile of tests/conftest.py takes new ones each time."""
 PEOPLE = st.integers(0, len(USERS) - 1)
 ROOMS = st.integers(0, 1)
 PROCESSES = st.sampled_from([f"{kind}-{number}" for kind in ("chat", "message", "edge") for number in (1, 2)])
@@ -120,10 +123,9 @@ class Product(RuleBasedStateMachine):
 
 TestProduct: Any = Product.TestCase
 TestProduct.settings = settings(
-    max_examples=15,
+    max_examples=EXAMPLES if settings().derandomize else LONG_EXAMPLES,
     stateful_step_count=40,
     deadline=None,
-    derandomize=True,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

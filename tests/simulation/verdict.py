@@ -15,6 +15,7 @@ def judge(world: World) -> list[str]:
         *_of_histories(world),
         *(f"complaint: {text}" for text in (*world.journal.complaints, *world.loop.complaints)),
         *_of_applications(world),
+        *_of_repeats(world),
         *_of_memberships(world),
         *_of_receipts(world),
     ]
@@ -22,7 +23,7 @@ def judge(world: World) -> list[str]:
 
 def _of_histories(world: World) -> Iterable[str]:
     """A view may end early when its connection did, or when its user was no member at its `welcome`."""
-    complete = {(p.view, room) for p in world.persons for room in p.listed}
+    complete = {(p.view_of(room), room) for p in world.persons for room in p.listed}
     for violation in check(world.journal.records, world.logs(), world.memberships()):
         if violation.text.startswith("the view of"):
             record = violation.records[0]
@@ -57,6 +58,18 @@ def _to_the_end(world: World, person: Person) -> Iterable[str]:
         end = applied[-1] if applied else person.starts.get(room, 0)
         if user == person.user_id and intervals[-1][1] is None and end != head:
             yield f"I4: the SDK of {person.name} gave room {room} up to {end}, its head is {head}"
+
+
+def _of_repeats(world: World) -> Iterable[str]:
+    """I2: what was acknowledged is so again, unless its sender left the room since."""
+    memberships = world.memberships()
+    for person in (*world.persons, *world.gone):
+        for room, request_id in person.refused_again:
+            log = world.logs()[room]
+            place = next((event.sequence for event in log if event.request_id == request_id), 0)
+            intervals = memberships[room, person.user_id]
+            if not any(left is not None and left > place for _, left in intervals):
+                yield f"I2: {person.name} sent {request_id} of room {room} at {place}, and is refused it now"
 
 
 def _of_memberships(world: World) -> Iterable[str]:

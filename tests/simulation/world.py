@@ -11,7 +11,7 @@ from polychat.event.v1.room_event_pb2 import RoomEvent
 
 from chassis.run import Process
 from services.message.memory import MemoryLog
-from tests.simulation import processes
+from tests.simulation import limits, processes
 from tests.simulation.client import Person
 from tests.simulation.faults import Faults
 from tests.simulation.journal import Journal
@@ -69,7 +69,11 @@ class World:
         self.persons: list[Person] = []
         """Those that live; `gone` are those that were killed."""
         self.gone: list[Person] = []
+        self.small = seed % limits.EVERY == 0
+        """Whether this seed has small limits and slow readers."""
         self.settings: dict[str, Any] = {"consumer_session_seconds": processes.SESSION_SECONDS}
+        if self.small:
+            self.settings |= limits.SETTINGS
         self._numbers = itertools.count(PARTS)
         self._graves: list[Node] = []
         SERVERS.clear()
