@@ -1,20 +1,29 @@
-"""What producers and consumers share: topics, how a room finds its partition, what a lost connection is."""
+"""What producers and consumers share: topics, how a room finds its partition, what a lost connection is,
+how a producer ends."""
 
 from __future__ import annotations
 
+import asyncio
 from functools import lru_cache
 from typing import Any
 
+from aiokafka import AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaError, ProducerClosed
 from aiokafka.partitioner import murmur2
 
+from chassis import logs
 from chassis.closed import closed_is_lost
 
 ROOM_LOG = "room-log"
 DEAD_LETTER = "room-log-dead-letter"
 PARTITIONS = 24
 """Of `room-log`; fixed for its life, because a room's order is its partition's order."""
+
+CLOSE_SECONDS = 2.0
+"""A producer that ends has so long to be rid of what it holds."""
+
+log = logs.get("kafka")
 
 
 def key_of(room_id: int) -> bytes:
@@ -43,3 +52,20 @@ def lost_when_closed(client: AIOKafkaClient) -> None:
             raise KafkaConnectionError(str(error)) from error
 
     client.send = checked
+
+
+async def close(producer: AIOKafkaProducer) -> None:
+    """Ends a producer. One that is stuck would flush without end: its connections are cut instead."""
+    try:
+        await asyncio.wait_for(producer.stop(), CLOSE_SECONDS)
+    except (KafkaError, OSError, TimeoutError) as error:
+        log.warning("producer_cut", error=repr(error))
+        await producer.client.close()
+        _cut(producer)
+
+
+def _cut(producer: AIOKafkaProducer) -> None:
+    sender = producer._sender.sender_task  # noqa: SLF001 — stop() is the only public way, and it waits
+    if sender is not None:
+        sender.cancel()
+    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 — frees who waits for a flush

@@ -5,17 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, ProducerClosed
 
-from chassis import logs
-from chassis.kafka import lost_when_closed
+from chassis.kafka import close, lost_when_closed
 
 START_SECONDS = 10.0
-CLOSE_SECONDS = 2.0
 REQUEST_MILLIS = 10_000
 BATCH_BYTES = 256 * 1024
-
-log = logs.get("chat")
 
 
 class KafkaProducers:
@@ -46,17 +41,5 @@ class KafkaProducers:
         return producer
 
     async def close(self, producer: AIOKafkaProducer) -> None:
-        """Ends a producer. One that is stuck would flush without end: its connections are cut instead."""
-        try:
-            await asyncio.wait_for(producer.stop(), CLOSE_SECONDS)
-        except (KafkaError, OSError, TimeoutError) as error:
-            log.warning("producer_cut", error=repr(error))
-            await producer.client.close()
-            _cut(producer)
-
-
-def _cut(producer: AIOKafkaProducer) -> None:
-    sender = producer._sender.sender_task  # noqa: SLF001 — stop() is the only public way, and it waits
-    if sender is not None:
-        sender.cancel()
-    producer._message_accumulator.fail_all(ProducerClosed())  # noqa: SLF001 — frees who waits for a flush
+        """See chassis.kafka.close."""
+        await close(producer)

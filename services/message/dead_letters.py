@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from chassis import logs
 from chassis.closed import closed_is_lost
-from chassis.kafka import lost_when_closed
+from chassis.kafka import close, lost_when_closed
 from services.message.config import MessageSettings
 from services.message.domain import Unreadable
 from services.message.measures import Measures
@@ -67,7 +67,7 @@ class DeadLetterTopic:
             self._measures.dead_letter_copies_lost.inc()
             raise
         finally:
-            await producer.stop()
+            await close(producer)
 
     async def _produce(self, producer: AIOKafkaProducer, letter: Unreadable) -> None:
         await producer.send_and_wait(

@@ -7,10 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from polychat.internal.log.v1.record_pb2 import DISPOSITION_DUPLICATE, HeadsHint
 from pydantic import SecretStr
 
 from chassis.redis import HEADS, Subscriber
+from chassis.telemetry import Metrics
+from services.message.dead_letters import DeadLetterTopic
+from services.message.domain import Raw, Unreadable
+from services.message.measures import Measures
 from tests.support.door import door_to
 from tests.support.eventually import eventually
 from tests.support.message_instances import Log, Running, open_log
@@ -80,6 +85,40 @@ async def test_a_commit_without_an_answer_is_neither_lost_nor_done_again(log: Lo
             assert 2 not in log.outcomes.by_correlation
             registry = running.process.metrics.registry
             assert registry.get_sample_value("polychat_message_partitions_fenced_total") == 0
+
+
+class Unanswered(AIOKafkaProducer):  # type: ignore[misc] # the library is not typed
+    """A producer whose broker goes once it is connected: what is sent waits for ever."""
+
+    sent: asyncio.Event
+
+    async def start(self) -> None:
+        """See AIOKafkaProducer."""
+        await super().start()
+
+        async def send(*_arguments: object, **_options: object) -> None:
+            self.sent.set()
+            await asyncio.Event().wait()
+
+        self.client.send = send
+
+
+async def test_the_end_does_not_wait_for_a_dead_letter_that_kafka_does_not_take(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table has it; a process that is told to end while Kafka is away ends."""
+    monkeypatch.setattr("services.message.dead_letters.AIOKafkaProducer", Unanswered)
+    Unanswered.sent = asyncio.Event()
+    measures = Measures(Metrics("message"))
+    letters = DeadLetterTopic(log.settings, measures)
+    letters.offer([Unreadable(0, 1, Raw(b"7", b"?"), "no record")])
+    running = asyncio.create_task(letters.run())
+    async with asyncio.timeout(20):
+        await Unanswered.sent.wait()
+    running.cancel()
+    ended, _ = await asyncio.wait([running], timeout=5)
+    assert running in ended
+    assert measures.dead_letter_copies_lost._value.get() == 1
 
 
 async def test_commits_go_on_while_redis_is_away_and_the_heads_are_told_afterwards(
