@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
-from tests.support.history import Kind, Record
+from tests.support.history import Kind, Record, Stored
 
 Place = tuple[str, int]
 """A client in a room: what one of them has in one room says nothing of any other."""
@@ -45,10 +45,11 @@ class Journal:
         to_sequence: int = 0,
         request_id: str = "",
         message_id: int = 0,
-        body: str = "",
+        body: str | None = None,
         unread: int = 0,
         subject: int = 0,
         began: float = 0.0,
+        shown: Stored | None = None,
     ) -> None:
         """Writes one line, now."""
         now = time.monotonic()
@@ -75,6 +76,7 @@ class Journal:
                 unread,
                 subject,
                 began,
+                shown,
             )
         )
 

@@ -28,14 +28,21 @@ class Refused(Exception):  # noqa: N818 — named after what happened to the req
 
 
 class Peer:
-    """A connection. Every frame that answers nothing goes to `on_frame` and to `frames`, in order."""
+    """A connection. Every frame that answers nothing goes to `on_frame`, else to `frames`, in order; the
+    `welcome` goes to `on_welcome` before what comes after it."""
 
-    def __init__(self, transport: Transport, on_frame: Callable[[Frame], None] | None = None) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        on_frame: Callable[[Frame], None] | None = None,
+        on_welcome: Callable[[Frame], None] | None = None,
+    ) -> None:
         self.transport = transport
         self.frames: list[Frame] = []
         self.welcome: Frame = {}
         self.lost: Closed | None = None
         self._on_frame = on_frame or self.frames.append
+        self._on_welcome = on_welcome
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Frame]] = {}
         self._changed = asyncio.Event()
@@ -145,6 +152,8 @@ class Peer:
         if kind_of(frame) == "ping":
             await self.transport.send({"pong": {}})
         elif answer is not None:
+            if self._on_welcome is not None and "welcome" in frame:
+                self._on_welcome(frame["welcome"])
             if not answer.done():
                 answer.set_result(frame)
         else:

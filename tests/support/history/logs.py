@@ -14,7 +14,8 @@ def check_logs(logs: Logs) -> Iterable[Violation]:
             if event.sequence != expected:
                 yield Violation("I3", f"room {room} has {event.sequence} where {expected} belongs", (event,))
                 break
-        for expected, event in enumerate((event for event in log if event.number), 1):
+        messages = [event for event in log if event.message_id and event.number is not None]
+        for expected, event in enumerate(messages, 1):
             if event.number != expected:
                 text = f"room {room} counts message {event.number} where {expected} belongs"
                 yield Violation("I6", text, (event,))

@@ -26,6 +26,8 @@ class Kind(enum.Enum):
     LISTED = "the same count, in the list of rooms"
     RECEIPT = "it is shown that user `subject` has read up to this sequence"
     TYPING = "it is shown that user `subject` is typing"
+    JOINED = "the client's user was made a member: what comes of it is due on a connection that lasts"
+    LOST = "no connection of the client from before this lasts any more, of whichever room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,14 @@ class Record:
     to_sequence: int = 0
     request_id: str = ""
     message_id: int = 0
-    body: str = ""
-    """Of a message that is sent or received; empty: not noted."""
+    body: str | None = None
+    """Of a message that is sent or received; None: not noted."""
     unread: int = 0
     subject: int = 0
     began: float = 0.0
     """Of READ, STATE and LISTED: when it was asked for."""
+    shown: Stored | None = None
+    """Of RECEIVE: all of the event; None: not noted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +62,8 @@ class Stored:
     message_id: int = 0
     sender: int = 0
     body: str = ""
-    number: int = 0
-    """The `message_number`; 0: not noted, or no message."""
+    number: int | None = None
+    """The `message_number`, 0 where there is none; None: not noted."""
 
 
 Logs = Mapping[int, Sequence[Stored]]

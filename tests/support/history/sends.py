@@ -65,7 +65,7 @@ def _as_invoked(history: Sequence[Record], stored: Requests) -> Iterable[Violati
         if record.kind is not Kind.INVOKE:
             continue
         for event in stored.get((record.room, record.request_id), ()):
-            if record.body and event.body != record.body:
+            if record.body not in (None, event.body):
                 text = f"request {record.request_id} is stored with another body"
                 yield Violation("I1", text, (record, event))
             if event.sender not in (0, record.user):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from tests.support.history.records import Kind, Logs, Memberships, Record, Stored, Violation
 
@@ -24,6 +24,9 @@ def check_views(history: Sequence[Record], logs: Logs, memberships: Memberships)
             last[view] = record
         if record.kind is Kind.STATE:
             welcomed.add(view)
+            last.setdefault(view, record)
+        if record.kind is Kind.LOST:
+            welcomed = {one for one in welcomed if one[0] != record.client}
         if record.kind is Kind.RESUME:
             yield from _resumed(last.get(view), record)
             last[view] = record
@@ -41,7 +44,7 @@ def check_views(history: Sequence[Record], logs: Logs, memberships: Memberships)
             yield from _allowed(record, memberships)
         if record.kind is Kind.SKIP:
             yield from _rightly_skipped(record, memberships)
-    yield from _complete(last, logs, memberships)
+    yield from _complete(last, welcomed, logs, memberships)
 
 
 def _resumed(last: Record | None, record: Record) -> Iterable[Violation]:
@@ -51,19 +54,29 @@ def _resumed(last: Record | None, record: Record) -> Iterable[Violation]:
 
 
 def _next(last: Record | None, record: Record, memberships: Memberships) -> Iterable[Violation]:
-    if last is None or record.sequence == _end(last) + 1:
+    if last is None:
+        yield from _begun(record, memberships)
+    elif record.sequence == _end(last) + 1:
         return
-    if record.sequence <= _end(last):
+    elif record.sequence <= _end(last):
         text = f"room {record.room} reached {record.client} twice or backwards"
         yield Violation("I4", text, (last, record))
     elif _passes_over(last, record, memberships):
         yield Violation("I4", f"room {record.room} reached {record.client} with a hole", (last, record))
 
 
+def _begun(record: Record, memberships: Memberships) -> Iterable[Violation]:
+    """A view begins with a coming, or after what its connection was told of or asked for."""
+    inside = any(first < record.sequence <= _last(end) for first, end in _stretches(record, memberships))
+    if inside and record.kind is Kind.RECEIVE:
+        text = f"what {record.client} is shown of room {record.room} begins at {record.sequence}"
+        yield Violation("I4", f"{text}, and neither its coming nor a welcome was before", (record,))
+
+
 def _begins(record: Record, memberships: Memberships) -> bool:
     """Whether it is the event of a join: a room that was none of the client's when its connection began
     starts with it, whatever the client has of an earlier time."""
-    return any(first == record.sequence for first, _ in memberships.get((record.room, record.user), ()))
+    return any(first == record.sequence for first, _ in _stretches(record, memberships))
 
 
 def _announced(last: Record | None, record: Record, memberships: Memberships) -> Iterable[Violation]:
@@ -78,39 +91,55 @@ def _announced(last: Record | None, record: Record, memberships: Memberships) ->
 def _passes_over(last: Record, record: Record, memberships: Memberships) -> bool:
     """Whether the client was a member at any place between the two: who joins later, or again, starts with
     the event of it."""
-    stretches = memberships.get((record.room, record.user), ())
+    stretches = _stretches(record, memberships)
     return any(first < record.sequence and _end(last) < _last(end) for first, end in stretches)
 
 
 def _as_stored(record: Record, stored: Stored | None) -> Iterable[Violation]:
-    body = "" if stored is None else stored.body
-    if stored is None or stored.message_id != record.message_id or record.body not in ("", body):
+    """All of the event is what the log holds, as far as it was noted."""
+    same = stored is not None and (
+        stored.message_id == record.message_id
+        and record.body in (None, stored.body)
+        and record.shown in (None, stored)
+    )
+    if not same:
         shown = (record,) if stored is None else (record, stored)
         yield Violation("I4", f"{record.client} saw what the log does not hold there", shown)
 
 
 def _allowed(record: Record, memberships: Memberships) -> Iterable[Violation]:
-    intervals = memberships.get((record.room, record.user), ())
-    if not any(first <= record.sequence <= _last(end) for first, end in intervals):
+    stretches = _stretches(record, memberships)
+    if not any(first <= record.sequence <= _last(end) for first, end in stretches):
         yield Violation("I5", f"{record.client} saw an event of a time it was no member", (record,))
 
 
 def _rightly_skipped(record: Record, memberships: Memberships) -> Iterable[Violation]:
     """What is skipped lies outside every membership."""
-    for first, end in memberships.get((record.room, record.user), ()):
+    for first, end in _stretches(record, memberships):
         if first <= record.to_sequence and record.sequence <= _last(end):
             yield Violation("I4", f"{record.client} was refused events of a time it was a member", (record,))
 
 
-def _complete(last: Mapping[View, Record], logs: Logs, memberships: Memberships) -> Iterable[Violation]:
+def _complete(
+    last: Mapping[View, Record], welcomed: Set[View], logs: Logs, memberships: Memberships
+) -> Iterable[Violation]:
+    """Up to the head for a member; up to the leave for who was connected then. Who was removed while away
+    has no right to the rest any more."""
     for (client, room), record in last.items():
         log = logs.get(room, ())
-        intervals = memberships.get((room, record.user), ())
-        if not log or not intervals or intervals[-1][1] is not None:
-            continue  # who was removed while away has no right to the rest any more
-        end = log[-1].sequence
+        stretches = _stretches(record, memberships)
+        if not log or not stretches:
+            continue
+        left = stretches[-1][1]
+        if left is not None and (client, room) not in welcomed:
+            continue
+        end, what = (log[-1].sequence, "the log") if left is None else (left, "the membership")
         if _end(record) < end:
-            yield Violation("I4", f"the view of {client} ends at {_end(record)}, the log at {end}", (record,))
+            yield Violation("I4", f"the view of {client} ends at {_end(record)}, {what} at {end}", (record,))
+
+
+def _stretches(record: Record, memberships: Memberships) -> Sequence[tuple[int, int | None]]:
+    return memberships.get((record.room, record.user), ())
 
 
 def _last(end: int | None) -> float:
@@ -118,4 +147,4 @@ def _last(end: int | None) -> float:
 
 
 def _end(record: Record) -> int:
-    return record.to_sequence if record.kind is Kind.SKIP else record.sequence
+    return record.to_sequence if record.kind in (Kind.SKIP, Kind.STATE) else record.sequence

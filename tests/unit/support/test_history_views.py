@@ -54,12 +54,16 @@ def test_a_room_that_was_not_told_at_the_beginning_starts_with_the_join(told: bo
     assert promises(check(records, logs, memberships)) == ({"I4"} if told else set())
 
 
-def test_who_was_removed_while_away_need_not_see_the_end() -> None:
-    """The rest of a membership that is over is not theirs to ask for any more."""
+@pytest.mark.parametrize("away", [True, False])
+def test_only_who_was_removed_while_away_need_not_see_the_end(away: bool) -> None:
+    """The rest of a membership that is over is not theirs to ask for any more; on a connection that lasts
+    it comes by itself, up to the leave."""
     records, logs, memberships = came_back()
     memberships[ROOM, CARL] = [(3, 5), (8, 10)]
     del records[receive(records, "carl", 10)]
-    assert check(records, logs, memberships) == []
+    if away:
+        records.append(Record("carl", CARL, 59.5, Kind.LOST, 0))
+    assert promises(check(records, logs, memberships)) == (set() if away else {"I4"})
 
 
 def test_after_a_reset_the_old_view_counts_no_more() -> None:
