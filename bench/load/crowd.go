@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"strconv"
 	"sync"
@@ -156,7 +157,7 @@ func (c *crowd) state() any {
 
 // finish waits until every send has ended and every connected client has everything that was
 // acknowledged, then writes `room sequence requestId` of each acknowledged send into a file, and
-// says how far each room's clients are.
+// says how far the last of each room's clients is, the largest number where none is connected.
 func (c *crowd) finish(order command) (any, error) {
 	end := time.Now().Add(time.Duration(order.Seconds * float64(time.Second)))
 	for time.Now().Before(end) && !c.settled() {
@@ -177,10 +178,10 @@ func (c *crowd) finish(order command) (any, error) {
 	}
 	lowest := map[string]int64{}
 	for room, members := range c.members {
-		low := int64(-1)
+		low := int64(math.MaxInt64)
 		for _, one := range members {
-			if at, up := one.at(room); up && (low < 0 || at < low) {
-				low = at
+			if at, up := one.at(room); up {
+				low = min(low, at) // -1 is behind everybody: nothing was ever told of the room
 			}
 		}
 		lowest[strconv.FormatInt(room, 10)] = low

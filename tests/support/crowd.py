@@ -113,7 +113,7 @@ class Crowd:
             behind = {
                 room: (low, heads[int(room)])
                 for room, low in end["lowest"].items()
-                if 0 <= low < heads.get(int(room), 0)
+                if low < heads.get(int(room), 0)
             }
             if not behind or left == 0.0:
                 break
