@@ -73,7 +73,7 @@ class LinkOutput:
 
     def opened(self, opened: ConnectionOpened) -> None:
         """Answers that a connection is known, or refused."""
-        self._frame(ITEM_BYTES * (1 + len(opened.rooms))).opened.append(opened)
+        self._frame(ITEM_BYTES + opened.ByteSize()).opened.append(opened)
 
     def refreshed(self, refreshed: ConnectionOpened) -> None:
         """Answers a new token."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
@@ -20,11 +21,15 @@ from services.chat.wire import activity_of, key_message, outcomes_of
 StubT = TypeVar("StubT", covariant=True)
 
 ROOMS_A_PAGE = 1000
+ITEM_BYTES = 4
+"""What a room costs in a list beside its own bytes, at most."""
 USERS_A_CALL = 100
 HEADS_A_CALL = 5000
 LOOKUP_SECONDS = 1.0
 MAX_ROOMS_TOLD = 20_000
-"""Of one user, so that they fit one message on a link; who is in more has the rest without events."""
+"""Of one user; who is in more has the rest without events."""
+MAX_BYTES_TOLD = 3 * 1024 * 1024
+"""Of these rooms together, so that they fit one message on a link."""
 
 
 class Client(Protocol[StubT]):
@@ -120,15 +125,19 @@ class MessagePeer:
         A room that becomes active while older pages are read is on none of them: it is on the first by then.
         """
         found = {room.room_id: room for room in page.rooms}
+        size = page.ByteSize()
         if page.truncated:
-            while page.truncated and page.rooms and len(found) < MAX_ROOMS_TOLD:
+            while page.truncated and page.rooms and len(found) < MAX_ROOMS_TOLD and size < MAX_BYTES_TOLD:
                 page = await self._page(page.user_id, page.rooms[-1])
                 found.update((room.room_id, room) for room in page.rooms)
+                size += page.ByteSize()
             newest = await self._page(page.user_id, log_pb2.UserRoom())
             found.update((room.room_id, room) for room in newest.rooms)
+            size += newest.ByteSize()
         rooms = sorted(found.values(), key=lambda room: (-room.activity, -room.room_id))
-        heads = {room.room_id: room.head_sequence for room in rooms}
-        return UserRoomList(rooms, page.truncated, heads, log_epochs)
+        told = rooms if size <= MAX_BYTES_TOLD else _within(MAX_BYTES_TOLD, rooms)
+        heads = {room.room_id: room.head_sequence for room in told}
+        return UserRoomList(told, page.truncated or len(told) < len(rooms), heads, log_epochs)
 
     async def _page(self, user_id: int, after: log_pb2.UserRoom) -> log_pb2.UserRooms:
         request = log_pb2.ListUserRoomsRequest(
@@ -144,6 +153,12 @@ class MessagePeer:
             return await self._client.stub.ListUserRooms(request, metadata=self._metadata)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
+
+
+def _within(most: int, rooms: Sequence[log_pb2.UserRoom]) -> list[log_pb2.UserRoom]:
+    """The first rooms that have at most so many bytes together."""
+    sizes = itertools.accumulate(room.ByteSize() + ITEM_BYTES for room in rooms)
+    return [room for room, size in zip(rooms, sizes, strict=True) if size <= most]
 
 
 class UserPeer:

@@ -6,11 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from services.message.domain import FOREVER, First, Outcome, RequestKey
-from services.message.ports import LogReader, Range, RoomOfUser, RoomsAsked, StoredEvent, Stretch
+from services.message.ports import LogReader, Range, RoomEpoch, RoomOfUser, RoomsAsked, StoredEvent, Stretch
 from services.message.sequencer import repeat_of
 
+ROOM_BYTES = 64
+"""A room in an answer without its message, at most."""
+EPOCH_BYTES = 20
 MAX_ROOMS = 60_000
-"""Rooms in one answer for all its users together, so that it fits a gRPC message."""
+"""Rooms in one answer for all its users together."""
+MAX_BYTES = MAX_ROOMS * ROOM_BYTES
+"""Of one answer, so that it fits a gRPC message."""
 MAX_ROOMS_WITH_MESSAGE = 110
 """The same when each room brings a message of up to 32 KiB: a public page and the item after it."""
 
@@ -48,9 +53,10 @@ class LogReading:
         if sum(map(len, found.values())) > most:
             limit = max(1, min(limit, most // len(users) - 1))
             found = await self._log.user_rooms(asked._replace(user_ids=users, limit=limit))
-        return [
-            (user, found.get(user, [])[:limit], len(found.get(user, [])) > limit) for user in asked.user_ids
-        ]
+        lists = {user: [_shortened(room) for room in rooms] for user, rooms in found.items()}
+        fits = sum(_size(room) for rooms in lists.values() for room in rooms) <= MAX_BYTES
+        share = MAX_BYTES if fits else MAX_BYTES // len(users)
+        return [(user, *_page(lists.get(user, []), limit, share)) for user in asked.user_ids]
 
     async def log_epochs(self) -> Sequence[int]:
         """Every restore that the log has behind it, ascending. Read before what it is told with."""
@@ -68,6 +74,35 @@ class LogReading:
             for key, body_hash, correlation in requests
             if key in known
         ]
+
+
+def voiding(epochs: Sequence[RoomEpoch]) -> list[RoomEpoch]:
+    """Of all restores, ascending, those that void a cursor which no later one voids: a later one that went
+    back as far says all that an earlier one would."""
+    found: list[RoomEpoch] = []
+    for one in reversed(epochs):
+        if not found or one.head_sequence < found[-1].head_sequence:
+            found.append(one)
+    return found[::-1]
+
+
+def _shortened(room: RoomOfUser) -> RoomOfUser:
+    return room if len(room.epochs) < 2 else room._replace(epochs=voiding(room.epochs))
+
+
+def _size(room: RoomOfUser) -> int:
+    return ROOM_BYTES + len(room.last_message or b"") + EPOCH_BYTES * len(room.epochs)
+
+
+def _page(rooms: list[RoomOfUser], limit: int, share: int) -> tuple[list[RoomOfUser], bool]:
+    """The first rooms within a share of the answer, never none, and whether there are more."""
+    count, left = 0, share
+    for room in rooms[:limit]:
+        left -= _size(room)
+        if left < 0 and count:
+            break
+        count += 1
+    return rooms[:count], len(rooms) > count
 
 
 def without_holes(asked: Range, stretch: Stretch) -> list[StoredEvent | Skip]:

@@ -216,17 +216,19 @@ async def test_a_users_rooms_most_recently_active_first(world: World) -> None:
 
 
 async def test_a_room_says_where_each_restore_left_it(world: World) -> None:
-    """Ascending, and only the restores that it has lived through; the log says all of them."""
+    """Ascending, and only the restores that it has lived through and after which none went back as far; the
+    log says all of them."""
     world.tape.put_all(joined(ROOM, 1, 1), joined(OTHER_ROOM, 1, 11))
     await world.write(await world.owner())
     assert await LogReading(world.reader).log_epochs() == []
     await world.restored(200, {ROOM: 30, OTHER_ROOM: 0})
     await world.restored(100, {ROOM: 40})
+    await world.restored(300, {ROOM: 35})
     reading = LogReading(world.reader)
-    assert await reading.log_epochs() == [100, 200]
+    assert await reading.log_epochs() == [100, 200, 300]
     ((_, rooms, _),) = await reading.user_rooms(RoomsAsked([1], 10))
     assert {room.room_id: list(room.epochs) for room in rooms} == {
-        ROOM: [(100, 40), (200, 30)],
+        ROOM: [(200, 30), (300, 35)],
         OTHER_ROOM: [(200, 0)],
     }
 

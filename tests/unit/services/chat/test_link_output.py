@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
+from polychat.internal.log.v1.log_read_service_pb2 import RoomEpoch, UserRoom
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 
 from services.chat.link_output import FRAME_BYTES, LinkOutput
@@ -54,6 +55,20 @@ async def test_much_leaves_in_several_frames() -> None:
         assert frame.ByteSize() < FRAME_BYTES
         seen += [event.sequence for event in frame.events]
     assert seen == list(range(1, 11))
+
+
+async def test_openings_are_counted_with_all_that_they_say() -> None:
+    """Rooms that lived through many restores are large."""
+    epochs = [RoomEpoch(epoch=2**40 + n, head_sequence=n + 1) for n in range(100)]
+    output = LinkOutput("chat-1")
+    for number in range(1, 11):
+        rooms = [UserRoom(room_id=room_id, epochs=epochs) for room_id in range(1, 101)]
+        output.opened(ConnectionOpened(connection_id=number, rooms=rooms))
+    frames, told = output.frames(), 0
+    while told < 10:
+        frame = await anext(frames)
+        assert frame.ByteSize() <= FRAME_BYTES
+        told += len(frame.opened)
 
 
 async def test_a_head_follows_the_opening_before_it_in_a_frame_of_its_own() -> None:

@@ -22,6 +22,8 @@ class Stub:
     activities: dict[int, int]
     moves: list[tuple[int, int]] = field(default_factory=list)
     """(room id, activity): one happens after each answer."""
+    epochs: Sequence[log_pb2.RoomEpoch] = ()
+    """Of every room."""
 
     async def ListUserRooms(  # noqa: N802 — gRPC's name
         self, request: log_pb2.ListUserRoomsRequest, *, metadata: Sequence[tuple[str, str]]
@@ -32,7 +34,13 @@ class Stub:
         found = [place for place in places if not before[0] or place < before]
         limit = min(request.limit, PAGE)
         rooms = [
-            log_pb2.UserRoom(room_id=room_id, head_sequence=activity, joined_sequence=1, activity=activity)
+            log_pb2.UserRoom(
+                room_id=room_id,
+                head_sequence=activity,
+                joined_sequence=1,
+                activity=activity,
+                epochs=self.epochs,
+            )
             for activity, room_id in found[:limit]
         ]
         if self.moves:
@@ -66,7 +74,19 @@ async def test_a_room_that_becomes_active_between_two_pages_is_not_missed() -> N
 
 
 async def test_rooms_past_the_bound_are_said_to_be_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One message on a link has to hold them."""
+    """Those that were active last are told."""
     monkeypatch.setattr(peers, "MAX_ROOMS_TOLD", 2 * PAGE)
     found = await rooms_of(Stub({room_id: 100 + room_id for room_id in range(1, 9)}))
     assert (len(found.rooms), found.truncated) == (2 * PAGE, True)
+
+
+async def test_rooms_that_were_restored_often_fit_one_message_on_a_link(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each says its restores, so not only their number counts; those that were active last are told."""
+    monkeypatch.setattr(peers, "MAX_BYTES_TOLD", 1000)
+    epochs = [log_pb2.RoomEpoch(epoch=2**40 + n, head_sequence=n) for n in range(20)]
+    found = await rooms_of(Stub({room_id: 100 + room_id for room_id in range(1, 9)}, epochs=epochs))
+    assert sum(room.ByteSize() for room in found.rooms) <= 1000
+    assert ([room.room_id for room in found.rooms], found.truncated) == ([8, 7, 6, 5], True)
+    assert found.heads.keys() == {8, 7, 6, 5}

@@ -245,7 +245,9 @@ class UserRoom(_message.Message):
 
     @_builtins.property
     def epochs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RoomEpoch]:
-        """Where the room's log stood when a backup was restored, one for each restore that it has lived through, ascending."""
+        """Where the room's log stood when a backup was restored, ascending. Of the restores that it has lived through those
+        are left out after which another one went back as far: that one voids all that they do.
+        """
 
     def __init__(
         self,
