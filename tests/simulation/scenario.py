@@ -187,7 +187,8 @@ class Scenario:
             if user == person.user_id and intervals[-1][1] is None
         ]
         sending = [person.node.start(person.send(*words)) for person, words in said]
-        await asyncio.wait(sending, timeout=HEARD_SECONDS)
+        if sending:
+            await asyncio.wait(sending, timeout=HEARD_SECONDS)
         return said
 
     async def _settled(self) -> list[str]:

@@ -36,15 +36,16 @@ class Product(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._ends = ExitStack()
-        self._ends.enter_context(leftovers_ignored())
-        self.loop = SimLoop(1)
-        self.world = World(self.loop, 1)
-        silence()
-        self._ends.enter_context(outside_replaced(self.world))
-        self.scenario = Scenario(self.world)
-        self.nemesis = Nemesis(self.world, self.scenario.counts)
-        self.loop.run_until_complete(self.scenario.begin())
+        with ExitStack() as ends:  # what is replaced is put back even when there is no beginning
+            ends.enter_context(leftovers_ignored())
+            self.loop = SimLoop(1)
+            self.world = World(self.loop, 1)
+            silence()
+            ends.enter_context(outside_replaced(self.world))
+            self.scenario = Scenario(self.world)
+            self.nemesis = Nemesis(self.world, self.scenario.counts)
+            self.loop.run_until_complete(self.scenario.begin())
+            self._ends = ends.pop_all()
 
     def _start(self, who: int, work: Any) -> None:
         self.world.persons[who].node.start(work)
