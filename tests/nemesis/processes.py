@@ -10,6 +10,7 @@ import signal
 
 from tests.nemesis.fault import RETURN_SECONDS, Fault, Inject, World
 from tests.support.family import family
+from tests.support.outages import frozen
 
 OURS = ("auth", "user", "chat", "message", "edge-1", "edge-2")
 BACKING = ("redis", "consul", "postgres", "kafka")
@@ -45,12 +46,8 @@ def _ends(part: str, number: signal.Signals) -> Inject:
 
 def _freezes(part: str) -> Inject:
     async def freeze(world: World, seconds: float, _chance: random.Random) -> None:
-        members = family(world.stack.pid(part))
-        try:
-            _send(members, signal.SIGSTOP)
+        with frozen(world.stack, part):
             await asyncio.sleep(seconds)
-        finally:
-            _send(members, signal.SIGCONT)
 
     return freeze
 
@@ -60,9 +57,3 @@ async def _kill_worker(world: World, _seconds: float, chance: random.Random) -> 
     workers = family(world.stack.pid("postgres"))[1:]
     with contextlib.suppress(ProcessLookupError):
         os.kill(chance.choice(workers), signal.SIGKILL)
-
-
-def _send(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)

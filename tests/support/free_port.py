@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import random
 import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
 
 PORTS = range(21_000, 21_300)
 """Below the range of outgoing connections, so that none of those takes it in between."""
@@ -25,3 +31,24 @@ def free_port() -> int:
         if is_free(port):
             return port
     raise RuntimeError(f"no port of {PORTS.start}-{PORTS.stop - 1} is free")
+
+
+@contextmanager
+def free_block(bases: Sequence[int], count: int) -> Iterator[int]:
+    """The first of `count` ports that are all free now, and while the block lasts nobody else's who asks
+    here: several stacks may be started at the same moment. RuntimeError when there is none.
+    """
+    for base in random.sample(bases, len(bases)):
+        with (Path(tempfile.gettempdir()) / f"polychat-ports-{base}.lock").open("a") as lock:
+            if _locked(lock) and all(is_free(port) for port in range(base, base + count)):
+                yield base
+                return
+    raise RuntimeError(f"no block of {count} ports is free from {min(bases)} to {max(bases) + count}")
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

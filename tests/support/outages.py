@@ -29,6 +29,13 @@ def _signal(members: Iterable[int], number: signal.Signals) -> None:
             os.kill(member, number)
 
 
+async def asked_to_end(stack: Stack, part: str) -> None:
+    """SIGTERM; returns when the supervisor has it ready again."""
+    pid = stack.pid(part)
+    stack.kill(part, signal.SIGTERM)
+    await stack.back(part, pid)
+
+
 @asynccontextmanager
 async def down(stack: Stack, part: str) -> AsyncIterator[None]:
     """Killed, and not started again before the end of the block: its supervisor stands still meanwhile."""

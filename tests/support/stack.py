@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -17,18 +15,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
 from tests.support.eventually import eventually
-from tests.support.free_port import is_free
+from tests.support.free_port import free_block
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 420
 RESTART_SECONDS = 60.0
 """For a part to drain (10 s) and the supervisor to start it again; Kafka's Java takes longest."""
+BASES, PORTS = range(25_000, 32_000, 200), 180
+"""Where a stack's block of ports may begin, and how many it takes."""
 ATTACH = "POLYCHAT_TEST_DATA"
 """Environment variable: data folder of a stack to use instead of starting one."""
 
@@ -165,26 +165,13 @@ def _command(*arguments: str) -> None:
 
 @contextmanager
 def _ports() -> Iterator[list[str]]:
-    """A block of 200 ports below the range of outgoing connections, all free now, and while the block
-    lasts nobody else's who asks here: several stacks may be started at the same moment."""
-    for base in random.sample(range(25_000, 32_000, 200), 30):
-        with (Path(tempfile.gettempdir()) / f"polychat-ports-{base}.lock").open("a") as lock:
-            if _locked(lock) and all(is_free(port) for port in range(base, base + 180)):
-                yield [
-                    *("--parts-base-port", str(base)),
-                    *("--grpc-base-port", str(base + 110)),
-                    *("--http-port", str(base + 120)),
-                ]
-                return
-    raise RuntimeError("no block of 200 free ports was found between 25000 and 32000")
-
-
-def _locked(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    """A block of ports below the range of outgoing connections."""
+    with free_block(BASES, PORTS) as base:
+        yield [
+            *("--parts-base-port", str(base)),
+            *("--grpc-base-port", str(base + 110)),
+            *("--http-port", str(base + 120)),
+        ]
 
 
 def make_database(admin_dsn: str, name: str, service: str, password: str) -> str:

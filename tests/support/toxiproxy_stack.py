@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts.stack.layout import SERVICES, Ports
-from tests.support.free_port import is_free
+from tests.support.free_port import free_block
 from tests.support.stack import ATTACH, Stack, running_stack
 from tests.support.toxiproxy import Toxiproxy, running_toxiproxy
 
@@ -76,7 +75,11 @@ def links_of(base: int) -> _Ways:
 @contextmanager
 def linked_stack(folder: Path) -> Iterator[LinkedStack]:
     """A new stack, whatever the environment names, with toxiproxy before it and until after its end."""
-    base = _free_base()
+    with free_block(BASES, PORTS_OF_A_STACK) as base:
+        yield from _linked(folder, base)
+
+
+def _linked(folder: Path, base: int) -> Iterator[LinkedStack]:
     ways = links_of(base)
     file = folder / "links.json"
     file.write_text(json.dumps(ways.file))
@@ -90,10 +93,3 @@ def linked_stack(folder: Path) -> Iterator[LinkedStack]:
         with running_stack(*options) as running:
             listens = {link: listen for link, (listen, _) in ways.links.items()}
             yield LinkedStack(running.data, listens, toxiproxy)
-
-
-def _free_base() -> int:
-    for base in random.sample(BASES, len(BASES)):
-        if all(is_free(port) for port in range(base, base + PORTS_OF_A_STACK)):
-            return base
-    raise RuntimeError(f"no block of {PORTS_OF_A_STACK} ports is free in {BASES.start}-{BASES.stop}")
