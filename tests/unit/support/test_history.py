@@ -111,7 +111,7 @@ def stored_as_somebody_elses(_r: History, logs: dict[int, list[Stored]], _m: Mem
 
 
 def message_counted_twice(_r: History, logs: dict[int, list[Stored]], _m: Memberships) -> None:
-    logs[ROOM][4] = replace(logs[ROOM][4], number=logs[ROOM][4].number + 1)
+    logs[ROOM][4] = replace(logs[ROOM][4], number=4)
 
 
 def received_with_another_body(records: History, _l: Logs, _m: Memberships) -> None:
