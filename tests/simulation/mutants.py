@@ -148,6 +148,18 @@ def lag_forgotten(monkeypatch: Any) -> None:
     monkeypatch.setattr(edge.resume.Resumer, "catch_up", lambda _self, _peer, _rooms: None)
 
 
+def receipts_to_the_head(monkeypatch: Any) -> None:
+    """Whatever somebody says that they have read, their receipt is put at the head of the room."""
+    memory: Any = services.message.memory.MemoryLog
+    real = memory.advance
+
+    async def jump(self: Any, room_id: int, user_id: int, _sequence: int) -> int | None:
+        moved: int | None = await real(self, room_id, user_id, self.room_head[room_id].head_sequence)
+        return moved
+
+    monkeypatch.setattr(memory, "advance", jump)
+
+
 MUTANTS: dict[str, Mutant] = {
     mutant.__name__: mutant
     for mutant in (
@@ -164,5 +176,6 @@ MUTANTS: dict[str, Mutant] = {
         members_refused,
         gap_too_far,
         lag_forgotten,
+        receipts_to_the_head,
     )
 }
