@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 from tests.support.api import Api, Json, User
 from tests.support.eventually import eventually
@@ -27,6 +29,16 @@ QUICK_SECONDS = 1.5
 OPENERS = (open_json, open_binary)
 
 
+class Companions(Protocol):
+    """Who comes and goes in the rooms of a swarm, such as wanderers."""
+
+    async def stop(self) -> None:
+        """Nobody comes or goes from now on."""
+
+    async def see_all(self) -> None:
+        """They have seen what is theirs; to be called when nobody sends any more."""
+
+
 @dataclass
 class Swarm:
     """The clients that run, the rooms they are in, and somebody who was in all rooms from the start."""
@@ -36,6 +48,10 @@ class Swarm:
     witness: User
     rooms: Sequence[int]
     clients: Sequence[SwarmClient]
+    guests: Sequence[SwarmClient] = ()
+    """Who is in rooms of the swarm beside its clients, and is judged with them."""
+    beside: list[Companions] = field(default_factory=list)
+    """They end with the swarm."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _senders: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -88,6 +104,8 @@ class Swarm:
         self._stopping.set()
         async with asyncio.timeout(END_SECONDS):
             await asyncio.gather(*self._senders)
+        for companions in self.beside:
+            await companions.stop()
         # Its token lasts a quarter of an hour, which is less than the swarm may.
         self.witness = await self.api.login(self.witness)
         heads = {room: await self.api.head(self.witness, room) for room in self.rooms}
@@ -98,37 +116,51 @@ class Swarm:
         with contextlib.suppress(TimeoutError):
             # The checker says it better: whose view ends where.
             await eventually(all_there, seconds=END_SECONDS, what="complete views")
+        for companions in self.beside:
+            await companions.see_all()
+        with contextlib.suppress(TimeoutError):  # `unanswered` says which
+            async with asyncio.timeout(END_SECONDS):
+                await asyncio.gather(*(client.reads.answered() for client in (*self.clients, *self.guests)))
 
     def unanswered(self) -> list[str]:
-        """Request ids that never got a definite answer."""
+        """Request ids and receipts that never got a definite answer."""
         answered = {r.request_id for r in self.journal.records if r.kind in (Kind.OK, Kind.FAIL)}
-        invoked = [r.request_id for r in self.journal.records if r.kind is Kind.INVOKE]
-        return [request_id for request_id in invoked if request_id not in answered]
+        records = self.journal.records
+        invoked = [r.request_id for r in records if r.kind is Kind.INVOKE]
+        said = {(r.client, r.room, r.sequence) for r in records if r.kind is Kind.READING}
+        said -= {(r.client, r.room, r.sequence) for r in records if r.kind in (Kind.READ, Kind.DENIED)}
+        return [
+            *(request_id for request_id in invoked if request_id not in answered),
+            *(f"the receipt of {name} at {sequence} of room {room}" for name, room, sequence in sorted(said)),
+        ]
 
     async def judge(self) -> list[str]:
         """Every broken promise in a sentence: I1 to I6, and complaints."""
+        await self._note_lists()
         logs = {room: await self.api.log(self.witness, room) for room in self.rooms}
         stored = {room: [_stored(event) for event in log] for room, log in logs.items()}
         violations = check(self.journal.records, stored, _memberships(logs))
-        unread = [text for client in self.clients async for text in self._unread(client, logs)]
-        return [*self.journal.complaints, *map(str, violations), *unread]
+        return [*self.journal.complaints, *map(str, violations)]
 
-    async def _unread(self, client: SwarmClient, logs: dict[int, list[Json]]) -> AsyncIterator[str]:
-        """I6: what the room list says is what a recount gives."""
-        listed = await self.api.pages("RoomService/ListRooms", {}, client.user, "rooms")
-        rooms = {int(room["roomId"]): room for room in listed}
-        for room_id in client.cursors:
-            room, log = rooms[room_id], logs[room_id]
-            read, head = int(room["readSequence"]), int(room["headSequence"])
-            messages = [event for event in log if "messageCreated" in event]
-            unread = sum(int(event["sequence"]) > read for event in messages)
-            own = [e for e in messages if e["messageCreated"]["message"]["senderUserId"] == _id(client)]
-            if room["unreadCount"] != unread:
-                yield f"I6: {client.name} has {room['unreadCount']} unread in {room_id}, recounted {unread}"
-            if read > head or head != len(log):
-                yield f"I6: room {room_id} has {len(log)} events; head {head}, {client.name} read {read}"
-            if own and read < int(own[-1]["sequence"]):
-                yield f"I6: {client.name} read {read} in {room_id}, before their own last message"
+    async def _note_lists(self) -> None:
+        """What everybody's list of rooms says is judged like a `welcome`."""
+        for client in (*self.clients, *self.guests):
+            began = time.monotonic()
+            listed = await self.api.pages("RoomService/ListRooms", {}, client.user, "rooms")
+            for room in listed:
+                self.journal.note(
+                    client.name,
+                    client.user.user_id,
+                    Kind.LISTED,
+                    int(room["roomId"]),
+                    sequence=int(room["readSequence"]),
+                    to_sequence=int(room["headSequence"]),
+                    unread=room["unreadCount"],
+                    began=began,
+                )
+            missing = client.cursors.keys() - {int(room["roomId"]) for room in listed}
+            if client in self.clients and missing:
+                self.journal.complaints.append(f"{client.name} does not find rooms {missing} in its list")
 
 
 @asynccontextmanager
@@ -166,10 +198,6 @@ async def running_swarm(
             task.cancel()
         await asyncio.gather(*running, *swarm._senders, return_exceptions=True)
         await api.close()
-
-
-def _id(client: SwarmClient) -> str:
-    return str(client.user.user_id)
 
 
 def _stored(event: Json) -> Stored:

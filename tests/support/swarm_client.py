@@ -17,6 +17,7 @@ from tests.support.api import Api, ApiError, Json, User
 from tests.support.history import Kind
 from tests.support.journal import Journal
 from tests.support.peer import Peer, Refused
+from tests.support.swarm_reads import Reads
 from tests.support.transports import Closed, Frame, Transport, kind_of
 
 Open = Callable[[], Awaitable[Transport]]
@@ -24,6 +25,8 @@ PAUSE_SECONDS = (0.2, 1.0)
 """Between two messages of one client in one room, times its pace."""
 READ_SHARE = 0.1
 """Of the events a client sees it says for this many that it has read up to there, one at a time."""
+TYPING_SHARE = 0.1
+"""Of its messages."""
 RECONNECT_SECONDS = (0.05, 0.5)
 TOKEN_EXPIRED, UNAUTHENTICATED, STOP = 4101, 4200, 4200
 
@@ -56,18 +59,21 @@ class SwarmClient:
         self._connected = asyncio.Event()
         self._filling: dict[int, list[Json]] = {}
         self._fills: set[asyncio.Task[None]] = set()
-        self._reads: set[asyncio.Task[None]] = set()
+        self.reads = Reads(self._connection, self._note, self._complain)
 
     async def run(self) -> None:
         """Stays connected until cancelled."""
-        while True:
-            token = self.user.access_token
-            code = await self._one_connection()
-            if code in (TOKEN_EXPIRED, UNAUTHENTICATED):
-                await self._api.try_renew(self.user, token)
-            elif code >= STOP:
-                self._complain(f"was told to stop by close code {code}")
-            await asyncio.sleep(self._random.uniform(*RECONNECT_SECONDS))
+        try:
+            while True:
+                token = self.user.access_token
+                code = await self._one_connection()
+                if code in (TOKEN_EXPIRED, UNAUTHENTICATED):
+                    await self._api.try_renew(self.user, token)
+                elif code >= STOP:
+                    self._complain(f"was told to stop by close code {code}")
+                await asyncio.sleep(self._random.uniform(*RECONNECT_SECONDS))
+        finally:
+            self.reads.end()
 
     async def send_until(self, stopping: asyncio.Event, room: int) -> None:
         """Sends one message after the other; returns after the answer to the last one."""
@@ -114,6 +120,14 @@ class SwarmClient:
             await peer.end()
         return peer.lost.code if peer.lost else 0
 
+    async def _connection(self) -> Peer:
+        """The present one, or the next."""
+        while True:
+            await self._connected.wait()
+            if self._peer is not None and self._peer.lost is None:
+                return self._peer
+            self._connected.clear()
+
     async def _refresh(self) -> None:
         """A new token for a connection that lives on; tried until it has it or is over, with a pause before
         each attempt: auth may be away, and a server's clock may be wrong."""
@@ -132,12 +146,11 @@ class SwarmClient:
         request_id = str(uuid.uuid4())
         self._note(Kind.INVOKE, room, request_id=request_id, body=text)
         while True:
-            await self._connected.wait()
-            peer = self._peer
-            if peer is None:
-                continue
+            peer = await self._connection()
             began = time.monotonic()
             try:
+                if self._random.random() < TYPING_SHARE:
+                    await peer.transport.send({"typing": {"roomId": str(room)}})
                 sent = await peer.send(room, text, request_id)
             except Closed:
                 self._note(Kind.UNKNOWN, room, request_id=request_id)
@@ -179,6 +192,8 @@ class SwarmClient:
         elif kind == "receipt":
             subject, sequence = int(body["userId"]), int(body["readSequence"])
             self._note(Kind.RECEIPT, int(body["roomId"]), subject=subject, sequence=sequence)
+        elif kind == "typing":
+            self._note(Kind.TYPING, int(body["roomId"]), subject=int(body["userId"]))
         elif kind == "tokenExpiring":
             self._keep(self._fills, self._refresh())
         elif kind == "error" and body["reason"] != "TOKEN_EXPIRED":  # that one says why 4101 follows
@@ -198,16 +213,8 @@ class SwarmClient:
         message_id, body = int(message.get("messageId", 0)), message.get("text", "")
         self._note(Kind.RECEIVE, room, sequence=sequence, message_id=message_id, body=body)
         self.cursors[room] = sequence
-        if self._random.random() < READ_SHARE and not self._reads:
-            self._keep(self._reads, self._read(room, sequence))
-
-    async def _read(self, room: int, sequence: int) -> None:
-        """Says that everything up to an event was read; when the answer gets lost, it may or may not be."""
-        began = time.monotonic()
-        with contextlib.suppress(Closed, TimeoutError, Refused):
-            if self._peer is not None:
-                await self._peer.ask({"receipt": {"roomId": str(room), "readSequence": str(sequence)}})
-                self._note(Kind.READ, room, sequence=sequence, began=began)
+        if self._random.random() < READ_SHARE:
+            self.reads.say(room, sequence)
 
     def _note_counts(self, welcome: Frame, began: float) -> None:
         for state in welcome.get("rooms", ()):
