@@ -11,6 +11,8 @@ from collections.abc import Iterable
 
 HELLO_ROOMS = 1000
 """Cursors that a `hello` takes."""
+FROM_FIRST = 1
+"""Where a room begins that was joined nobody knows when: with the first event that the user may see."""
 
 
 class Verdict(enum.Enum):
@@ -27,6 +29,8 @@ class RoomLog:
     def __init__(self) -> None:
         self._cursors: dict[int, int] = {}
         self._wanted: dict[int, int] = {}
+        self._named: frozenset[int] = frozenset()
+        """The rooms of the last `hello`: what they missed is replayed."""
         self.epoch = 0
         """Of the log that the cursors are of: what `hello` says with them."""
 
@@ -35,36 +39,44 @@ class RoomLog:
         return dict(self._cursors)
 
     def named(self) -> dict[int, int]:
-        """The cursors that fit into `hello`."""
-        return dict(itertools.islice(self._cursors.items(), HELLO_ROOMS))
+        """The cursors that fit into `hello`, which has them from now on: the next welcome is its answer."""
+        named = dict(itertools.islice(self._cursors.items(), HELLO_ROOMS))
+        self._named = frozenset(named)
+        return named
+
+    def knows(self, room_id: int) -> bool:
+        """Whether the room has begun."""
+        return room_id in self._cursors
 
     def restored(self, epoch: int, reset: Iterable[int]) -> list[int]:
         """Takes the epoch of a `welcome` and the rooms it resets; gives those whose copy is void.
 
-        After a restore these are the ones it names, which have nothing from now on, and all that `hello`
-        could not name, which are not known any more.
+        After a restore these are the ones it names, and all that `hello` could not name. Nothing is there of
+        them from now on: the former get a `gap`, the latter begin again with their head.
         """
-        unnamed = list(self._cursors)[HELLO_ROOMS:] if epoch != self.epoch else []
+        unnamed = self._cursors.keys() - self._named if epoch != self.epoch else set()
         self.epoch = epoch
-        void = [room_id for room_id in reset if room_id in self._cursors]
-        for room_id in (*void, *unnamed):
+        undone = unnamed.union(reset)
+        void = [room_id for room_id in self._cursors if room_id in undone]
+        for room_id in void:
             self._wanted.pop(room_id, None)
-            del self._cursors[room_id]
-        self._cursors.update(dict.fromkeys(void, 0))
-        return [*void, *unnamed]
+            self._cursors[room_id] = 0
+        return void
 
     def begin(self, room_id: int, head: int, joined_sequence: int = 0) -> Verdict:
-        """A room of `welcome` that was not known yet begins at its head.
+        """A room of the user that stands at this head, as `welcome` or ListRooms says.
 
-        With `joined_sequence` it was joined while this client was away, and begins with the joining.
+        One that was not known begins there; with `joined_sequence` it was joined while this client was away,
+        and begins with the joining. One that is known and was not in `hello` may have moved meanwhile, and
+        nobody replays that.
         """
-        if room_id in self._cursors:
+        if room_id not in self._cursors:
+            self._cursors[room_id] = joined_sequence - 1 if joined_sequence else head
+        elif room_id in self._named:
             return Verdict.IGNORE
-        if joined_sequence == 0:
-            self._cursors[room_id] = head
-            return Verdict.APPLY
-        self._cursors[room_id] = joined_sequence - 1
-        self._wanted[room_id] = head
+        if head <= self._cursors[room_id]:
+            return Verdict.IGNORE
+        self._wanted[room_id] = max(head, self._wanted.get(room_id, 0))
         return Verdict.FETCH
 
     def judge(self, room_id: int, sequence: int) -> Verdict:

@@ -29,6 +29,7 @@ def test_a_room_joined_while_away_begins_with_the_joining() -> None:
     """A later welcome names a room that was not known: everything since the joining is to be fetched."""
     log = RoomLog()
     assert log.begin(ROOM, 9, joined_sequence=5) is Verdict.FETCH
+    log.named()
     assert log.begin(ROOM, 9, joined_sequence=5) is Verdict.IGNORE
     assert log.paged(ROOM, range(5, 10)) == [5, 6, 7, 8, 9]
     assert log.filled(ROOM, last_page=True, asked=9)
@@ -107,22 +108,50 @@ def test_a_restore_voids_what_it_names_at_once() -> None:
     log.begin(ROOM, 50)
     log.begin(ROOM + 1, 7)
     log.judge(ROOM, 52)
+    assert log.named() == {ROOM: 50, ROOM + 1: 7}
     assert log.restored(100, [ROOM, 4711]) == [ROOM]
     assert (log.epoch, log.cursors(), log.wanted(ROOM)) == (100, {ROOM: 0, ROOM + 1: 7}, 0)
     assert log.gap(ROOM, 60, reset=True) == 0
     assert log.paged(ROOM, [1, 2]) == [1, 2]
 
 
-def test_a_restore_voids_what_hello_could_not_name() -> None:
-    """Nothing is known of it; it begins anew with the joining."""
+def _many() -> RoomLog:
+    """One room more than a hello can name, each with 10 events."""
     log = RoomLog()
     for room in range(HELLO_ROOMS + 1):
-        log.begin(room, 5)
+        log.begin(room, 10)
     assert len(log.named()) == HELLO_ROOMS
+    return log
+
+
+def test_what_hello_could_not_name_is_fetched() -> None:
+    """Nobody replays what was missed there, so the head says whether something was."""
+    log = _many()
+    assert log.begin(HELLO_ROOMS - 1, 20, joined_sequence=1) is Verdict.IGNORE
+    assert log.begin(HELLO_ROOMS, 10, joined_sequence=1) is Verdict.IGNORE
+    assert log.begin(HELLO_ROOMS, 20, joined_sequence=1) is Verdict.FETCH
+    assert log.judge(HELLO_ROOMS, 21) is Verdict.FETCH
+    assert log.paged(HELLO_ROOMS, range(11, 22)) == list(range(11, 22))
+    assert log.filled(HELLO_ROOMS, last_page=True, asked=21)
+
+
+def test_a_room_that_began_after_the_hello_was_not_named_by_it() -> None:
+    """What counts is what the hello said, and not what the next one would say."""
+    log = RoomLog()
+    log.named()
+    log.begin(ROOM, 3)
+    assert log.begin(ROOM, 5) is Verdict.FETCH
+
+
+def test_a_restore_voids_what_hello_could_not_name() -> None:
+    """Nothing of it holds, and it comes again from its first event on, not from the middle."""
+    log = _many()
     assert log.restored(0, []) == []
     assert log.restored(100, []) == [HELLO_ROOMS]
-    assert log.begin(HELLO_ROOMS, 9, joined_sequence=2) is Verdict.FETCH
-    assert log.cursors()[HELLO_ROOMS] == 1
+    assert log.cursors()[HELLO_ROOMS] == 0
+    assert log.begin(HELLO_ROOMS, 9, joined_sequence=5) is Verdict.FETCH
+    assert log.paged(HELLO_ROOMS, [2, 5]) == [2, 5]
+    assert log.filled(HELLO_ROOMS, last_page=True, asked=9)
 
 
 @given(st.lists(st.integers(1, 30), max_size=120))
