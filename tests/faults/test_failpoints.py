@@ -47,6 +47,7 @@ async def test_a_process_killed_on_a_messages_way_loses_nothing(
     async with matrix.fault(f"{part} killed at {point}", swarm):
         await _spread(swarm, part)
         pid = await armory.arm(part, f"{point}=kill@3")
+        await armory.fired(part, point)
         await armory.stack.back(part, pid)
 
 
@@ -61,6 +62,8 @@ async def test_a_process_killed_while_it_drains_loses_nothing(
     async with matrix.fault(f"{part} killed at {point}", swarm):
         pid = await armory.arm(part, f"{point}=kill")
         armory.stack.kill(part, signal.SIGTERM)
+        await armory.fired(part, point)
+        await armory.killed(part)
         await armory.stack.back(part, pid)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 
 from tests.nemesis.fault import RETURN_SECONDS, Fault, Inject, World
@@ -52,7 +51,7 @@ def _kills(part: str, point: str) -> Inject:
 def _fails(part: str, point: str) -> Inject:
     async def fail(world: World, _seconds: float, chance: random.Random) -> None:
         await world.armory.arm(part, f"{point}=error@{chance.randint(1, LATEST_HIT)}")
-        await _reached(world, part, point)
+        await _reached(world, f"fail at {point}", part, point)
 
     return fail
 
@@ -62,7 +61,7 @@ def _stalls(part: str, point: str) -> Inject:
         await world.armory.arm(part, f"{point}=stall({seconds:.1f})@1")
         if part.startswith("edge"):
             _scatter(world, chance)
-        await _reached(world, part, point)
+        await _reached(world, f"stall at {point}", part, point)
         await asyncio.sleep(seconds)
 
     return stall
@@ -75,7 +74,9 @@ def _scatter(world: World, chance: random.Random) -> None:
             client.cut()
 
 
-async def _reached(world: World, part: str, point: str) -> None:
-    """Another fault of the same step may keep the process from getting there in time; then it comes later."""
-    with contextlib.suppress(TimeoutError):
+async def _reached(world: World, fault: str, part: str, point: str) -> None:
+    """Another fault of the same step may keep the process from getting there in time: the report says so."""
+    try:
         await world.armory.fired(part, point)
+    except TimeoutError:
+        world.unreached[fault] += 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tests.support.armed import Armory
 from tests.support.stack import Stack
@@ -23,6 +24,8 @@ class World:
     swarm: Swarm
     wanderers: Wanderers
     armory: Armory
+    unreached: Counter[str] = field(default_factory=Counter)
+    """By name, faults at a place of a message's way that no message came by in time."""
 
 
 Inject = Callable[[World, float, random.Random], Awaitable[None]]

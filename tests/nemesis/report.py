@@ -24,6 +24,8 @@ class Report:
     slowest_answer: float = 0.0
     moves: int = 0
     """Of clients into rooms and out of them."""
+    unreached: Counter[str] = field(default_factory=Counter)
+    """By name, how many of the faults did not come about in time."""
 
     def struck(self, step: Step) -> None:
         """Counts the faults of a step that begins."""
@@ -47,7 +49,8 @@ class Report:
         yield f"seed {self.seed}, {minutes:.1f} minutes, {faults} faults of {kinds} kinds"
         width = max(map(len, self.faults), default=0)
         for name, count in sorted(self.faults.items()):
-            yield f"  {name:<{width}} {count:>4}"
+            unreached = f"  ({self.unreached[name]} not reached)" if self.unreached[name] else ""
+            yield f"  {name:<{width}} {count:>4}{unreached}"
         yield (
             f"{self.counts[Kind.INVOKE]} sends, {self.counts[Kind.OK]} acknowledged, "
             f"{self.counts[Kind.UNKNOWN]} times unknown at first, {self.counts[Kind.FAIL]} refused, "

@@ -48,6 +48,7 @@ async def strike(
         if not await _step(world, step, report, say):
             break
     report.seconds = time.monotonic() - began
+    report.unreached = world.unreached
     await _judge(world, report)
 
 
