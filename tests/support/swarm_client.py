@@ -111,8 +111,10 @@ class SwarmClient:
             await asyncio.wait([peer.over])
         except Refused as error:
             return UNAUTHENTICATED if error.code == "UNAUTHENTICATED" else 0
-        except (Closed, TimeoutError):
+        except Closed:
             pass
+        except TimeoutError:
+            self._complain("got neither an answer nor a close for its hello")
         finally:
             self._peer = None
             self._connected.clear()
