@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
+from http import HTTPStatus
 
+import httpx
 import pytest
 
 from tests.support.edges import edge_of, on_each_edge
+from tests.support.eventually import eventually
 from tests.support.matrix import Matrix
 from tests.support.peer import Peer
 from tests.support.stack import RESTART_SECONDS, Stack
 from tests.support.swarm import Swarm
+from tests.support.visitors import visitors
 
 PARTS = ("auth", "user", "chat", "message", "edge-1")
 SHUTTING_DOWN = 4000
+VISITORS = 10
+DRAIN_SECONDS = 10.0
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -43,19 +50,48 @@ async def test_after_all_restarts_nothing_is_lost(swarm: Swarm, matrix: Matrix) 
 
 
 async def test_an_edge_says_when_it_goes(own_stack: Stack, swarm: Swarm) -> None:
-    """`goaway` with a time to come back, what was asked is answered, then close 4000."""
+    """Not ready any more and out of Consul, `goaway` with a time to come back, what was asked is answered,
+    then close 4000; everybody comes back by another edge.
+    """
     user = await swarm.api.register("guest")
     room = await swarm.api.create_room(user)
-    async with on_each_edge(own_stack) as sockets:
+    async with visitors(own_stack, VISITORS) as visits, on_each_edge(own_stack) as sockets:
         socket = next(s for s in sockets if edge_of(own_stack, s.local_port) == "edge-1")
         peer = Peer(socket)
         await peer.hello(user.access_token)
         pid = own_stack.pid("edge-1")
+        assert await _registered(own_stack, "edge-1")
         own_stack.kill("edge-1", signal.SIGTERM)
+        told = asyncio.create_task(_is_leaving(own_stack, "edge-1"))
         goaway = (await peer.until(lambda frame: "goaway" in frame, RESTART_SECONDS))["goaway"]
         assert goaway["reason"] == "DRAINING"
         assert float(goaway["reconnectAfter"].removesuffix("s")) >= 0
         assert (await peer.send(room, "one last thing"))["sequence"] == "2"
         assert (await peer.closed(RESTART_SECONDS)).code == SHUTTING_DOWN
         await peer.end()
-    await own_stack.back("edge-1", pid)
+        await told
+        await own_stack.back("edge-1", pid)
+        await visits.all_inside()
+    print(visits.figures())
+    assert visits.ways_back
+
+
+async def _is_leaving(stack: Stack, part: str) -> None:
+    """Whoever asks its readiness or Consul is told, while it still serves."""
+    url = f"http://127.0.0.1:{stack.state()['urls']['metricsPorts'][part]}/readyz"
+    async with httpx.AsyncClient(trust_env=False) as client:
+
+        async def told() -> bool:
+            try:
+                answer = await client.get(url)
+            except httpx.TransportError:  # it is gone already
+                return False
+            out = not await _registered(stack, part)
+            return out and answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE and "draining" in answer.text
+
+        await eventually(told, seconds=DRAIN_SECONDS, what=f"the word that {part} leaves")
+
+
+async def _registered(stack: Stack, part: str) -> bool:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return part in (await client.get(f"http://{stack.consul_addr}/v1/agent/services")).json()
