@@ -82,6 +82,6 @@ def armory(own_stack: Stack, failpoints: Path) -> Armory:
 @pytest_asyncio.fixture(scope="module")
 async def swarm(own_stack: Stack) -> AsyncIterator[Swarm]:
     """Is sending."""
-    async with running_swarm(own_stack, clients=CLIENTS, rooms=ROOMS) as running:
+    async with running_swarm(own_stack, clients=CLIENTS, rooms=ROOMS, calls=True) as running:
         running.start_sending()
         yield running

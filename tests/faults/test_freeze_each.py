@@ -11,7 +11,7 @@ from tests.support.outages import frozen
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 
-PARTS = ("auth", "chat", "message", "edge-1", "redis", "consul", "postgres", "kafka")
+PARTS = ("auth", "user", "chat", "message", "edge-1", "redis", "consul", "postgres", "kafka")
 FROZEN_SECONDS = 7.0
 """Longer than a send may take (5 s) and than the deadlines of every call in between."""
 

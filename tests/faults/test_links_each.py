@@ -100,7 +100,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinkedStack]:
 @pytest_asyncio.fixture(scope="module")
 async def swarm(stack: LinkedStack) -> AsyncIterator[Swarm]:
     """Is sending."""
-    async with running_swarm(stack, clients=CLIENTS, rooms=ROOMS) as running:
+    async with running_swarm(stack, clients=CLIENTS, rooms=ROOMS, calls=True) as running:
         running.start_sending()
         yield running
 

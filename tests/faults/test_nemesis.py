@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(1200)
 @pytest_asyncio.fixture
 async def fresh_swarm(own_stack: Stack) -> AsyncIterator[Swarm]:
     """Is sending, and is judged at the end of each test."""
-    async with running_swarm(own_stack, clients=CLIENTS, rooms=ROOMS) as running:
+    async with running_swarm(own_stack, clients=CLIENTS, rooms=ROOMS, calls=True) as running:
         running.start_sending()
         yield running
 

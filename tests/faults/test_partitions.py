@@ -54,7 +54,7 @@ def stack() -> Iterator[Stack]:
 @pytest_asyncio.fixture(scope="module")
 async def swarm(stack: Stack) -> AsyncIterator[Swarm]:
     """Is sending."""
-    async with running_swarm(stack, clients=CLIENTS, rooms=ROOMS) as running:
+    async with running_swarm(stack, clients=CLIENTS, rooms=ROOMS, calls=True) as running:
         running.start_sending()
         yield running
 

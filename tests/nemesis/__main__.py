@@ -79,7 +79,9 @@ async def _run(armory: Armory, arguments: argparse.Namespace) -> None:
     print(f"seed {arguments.seed}, {arguments.minutes:g} minutes, logs in {stack.data / 'logs'}", flush=True)
     seed, pace = arguments.seed, arguments.pace
     async with (
-        running_swarm(stack, clients=arguments.clients, rooms=arguments.rooms, seed=seed, pace=pace) as swarm,
+        running_swarm(
+            stack, clients=arguments.clients, rooms=arguments.rooms, seed=seed, pace=pace, calls=True
+        ) as swarm,
         wanderers(stack, swarm, count=arguments.wanderers, seed=seed) as wandering,
     ):
         swarm.start_sending()

@@ -67,6 +67,7 @@ class Matrix:
         slowest = swarm.journal.slowest_answer
         if slowest > ANSWER_SECONDS:
             broken.append(f"an answer took {slowest:.1f} s")
+        broken += swarm.caller.late(ANSWER_SECONDS) if swarm.caller else ()
         self._totals.append(_totals(swarm, rows, broken))
         _verdict(rows, f"{len(broken)} violations" if broken else "clean")
         assert broken == [], "\n".join(broken)

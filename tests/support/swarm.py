@@ -14,6 +14,7 @@ from functools import partial
 from typing import Protocol
 
 from tests.support.api import Api, Json, User
+from tests.support.callers import Caller, new_caller
 from tests.support.eventually import eventually
 from tests.support.history import Kind, Stored, check
 from tests.support.journal import Journal, Place
@@ -52,6 +53,8 @@ class Swarm:
     """Who is in rooms of the swarm beside its clients, and is judged with them."""
     beside: list[Companions] = field(default_factory=list)
     """They end with the swarm."""
+    caller: Caller | None = None
+    """Calls what no message needs while the clients send."""
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _senders: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -60,6 +63,8 @@ class Swarm:
         for client in self.clients:
             for room in client.cursors:
                 self._senders.append(asyncio.create_task(client.send_until(self._stopping, room)))
+        if self.caller:
+            self.caller.start()
 
     async def everyone_sent(self, since: float, seconds: float) -> None:
         """Until each client got `sent` in each of its rooms for a message begun after `since`.
@@ -70,10 +75,12 @@ class Swarm:
 
     async def normal(self, since: float, seconds: float) -> None:
         """Until the last message of every client in every room was begun after `since` and answered quickly,
-        and everybody in the room was shown one that is as new.
+        and everybody in the room was shown one that is as new; and the caller's calls are answered.
 
         Raises TimeoutError with what is not so.
         """
+        if self.caller:
+            self.caller.hurry()
         await self._nothing_of(lambda: self.missing(since), seconds)
 
     def missing(self, since: float) -> list[str]:
@@ -82,6 +89,7 @@ class Swarm:
         return [
             *self._unsent(self.journal.quick(since, QUICK_SECONDS)),
             *(f"{name} is shown nothing new of {room}" for name, room in self._places() - reached),
+            *(self.caller.missing(since) if self.caller else ()),
         ]
 
     def _unsent(self, sent: Iterable[Place]) -> list[str]:
@@ -104,6 +112,8 @@ class Swarm:
         self._stopping.set()
         async with asyncio.timeout(END_SECONDS):
             await asyncio.gather(*self._senders)
+            if self.caller:
+                await self.caller.finish()
         for companions in self.beside:
             await companions.stop()
         # Its token lasts a quarter of an hour, which is less than the swarm may.
@@ -165,9 +175,12 @@ class Swarm:
 
 @asynccontextmanager
 async def running_swarm(
-    stack: Stack, *, clients: int, rooms: int, seed: int = 1, pace: float = 1.0
+    stack: Stack, *, clients: int, rooms: int, seed: int = 1, pace: float = 1.0, calls: bool = False
 ) -> AsyncIterator[Swarm]:
-    """Registers users, makes rooms, connects everybody; nobody sends yet. All is ended with the block."""
+    """Registers users, makes rooms, connects everybody; nobody sends yet. All is ended with the block.
+
+    `calls`: there is a caller too.
+    """
     api = Api(stack.http_url)
     journal = Journal()
     witness = await api.register("witness")
@@ -187,7 +200,8 @@ async def running_swarm(
         )
         for number, user in enumerate(users)
     ]
-    swarm = Swarm(api, journal, witness, room_ids, made)
+    caller = await new_caller(stack.http_url, journal) if calls else None
+    swarm = Swarm(api, journal, witness, room_ids, made, caller=caller)
     running = [asyncio.create_task(client.run()) for client in made]
     try:
         async with asyncio.timeout(END_SECONDS):
@@ -197,6 +211,8 @@ async def running_swarm(
         for task in itertools.chain(running, swarm._senders):
             task.cancel()
         await asyncio.gather(*running, *swarm._senders, return_exceptions=True)
+        if caller:
+            await caller.close()
         await api.close()
 
 
