@@ -20,13 +20,14 @@ from polychat_sdk.tokens import login
 
 from tests.support.api import PASSWORD, Api, ApiError, Json, User
 from tests.support.eventually import eventually
-from tests.support.history import Kind, Logs, Record, Stored
+from tests.support.history import Kind, Logs, Record
 from tests.support.history.logs import check_logs
 from tests.support.history.sends import check_sends
 from tests.support.matrix import Matrix
 from tests.support.peer import Peer
 from tests.support.restoring import destroy_and_restore, polychat, run_polychat
 from tests.support.stack import ATTACH, Stack, running_stack
+from tests.support.stored_event import stored_of
 from tests.support.swarm import Swarm, running_swarm
 from tests.support.transports import open_json
 
@@ -129,26 +130,14 @@ async def _application(stack: Stack, tokens: Tokens, copy: Copy) -> AsyncIterato
 def _lost(records: list[Record], began: float, logs: dict[int, list[Json]]) -> list[str]:
     """What was answered before the backup began and is broken in what was restored."""
     kept = [record for record in records if record.time < began]
-    stored: Logs = {room: list(map(_stored, log)) for room, log in logs.items()}
+    stored: Logs = {room: list(map(stored_of, log)) for room, log in logs.items()}
     assert any(record.kind is Kind.OK for record in kept)
     return [str(violation) for violation in (*check_logs(stored), *check_sends(kept, stored))]
 
 
-def _stored(event: Json) -> Stored:
-    message = event.get("messageCreated", {}).get("message", {})
-    return Stored(
-        int(event["sequence"]),
-        event.get("requestId", ""),
-        int(message.get("messageId", 0)),
-        int(message.get("senderUserId", 0)),
-        message.get("text", ""),
-        int(message.get("messageNumber", 0)),
-    )
-
-
 async def _one_log(api: Api, owner: User, copy: Copy) -> None:
     """The application's copy becomes the log and nothing but the log."""
-    log = [_stored(event) for event in await api.log(owner, copy.room_id)]
+    log = [stored_of(event) for event in await api.log(owner, copy.room_id)]
     wanted = [(event.sequence, event.message_id) for event in log]
 
     async def same() -> bool:
@@ -169,7 +158,7 @@ async def _repeats_are_known(api: Api, swarm: Swarm, logs: dict[int, list[Json]]
     """A request id of before the backup gets its first result (I2)."""
     by_id = {client.user.user_id: client.user for client in swarm.clients}
     room, log = next(iter(logs.items()))
-    first = next(_stored(event) for event in log if "messageCreated" in event)
+    first = next(stored_of(event) for event in log if "messageCreated" in event)
     sent = await api.send(by_id[first.sender], room, first.body, first.request_id)
     assert (sent["duplicate"], int(sent["sequence"])) == (True, first.sequence)
 

@@ -103,7 +103,7 @@ async def _refused(swarm: Swarm) -> None:
 
 async def _send_on(swarm: Swarm) -> None:
     while True:
-        await swarm.api.send(swarm.witness, swarm.rooms[0], "is there space?")
+        await swarm.say("is there space?")
 
 
 def _use_up_the_wal(dsn: str) -> None:

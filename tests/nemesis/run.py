@@ -15,11 +15,10 @@ from redis.exceptions import RedisError
 from tests.nemesis.fault import RETURN_SECONDS, World
 from tests.nemesis.report import Report
 from tests.nemesis.schedule import Blow, Step
+from tests.support.matrix import HEAL_SECONDS
 
 CALM_SECONDS = 60.0
 """For the swarm to run well before the first fault."""
-HEAL_SECONDS = 30.0
-"""From the end of the last fault of a step until all is normal, with nobody's help (HEAL)."""
 HOPELESS_SECONDS = 90.0
 """What is not normal by then is not going to be: the run ends."""
 BLOW_SECONDS = 180.0
@@ -86,7 +85,9 @@ async def _blow(world: World, blow: Blow, report: Report) -> None:
 
 async def _judge(world: World, report: Report) -> None:
     swarm = world.swarm
-    await world.wanderers.finish()
+    # The last message comes before the last look: who has wandered is to see it too.
+    await world.wanderers.stop()
     await swarm.finish()
+    await world.wanderers.see_all()
     broken = [*await swarm.judge(), *(f"no answer to {one}" for one in swarm.unanswered())]
     report.close(swarm.journal, world.wanderers.moves, broken)

@@ -6,19 +6,23 @@ import asyncio
 import contextlib
 import itertools
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
-from tests.support.api import Api, Json, User
+import httpx
+
+from tests.support.api import Api, ApiError, Json, User
 from tests.support.callers import Caller, new_caller
 from tests.support.eventually import eventually
-from tests.support.history import Kind, Stored, check
+from tests.support.history import Kind, check
 from tests.support.journal import Journal, Place
 from tests.support.stack import Stack
+from tests.support.stored_event import stored_of
 from tests.support.swarm_client import SwarmClient
 from tests.support.transports import open_binary, open_json
 
@@ -132,11 +136,26 @@ class Swarm:
             async with asyncio.timeout(END_SECONDS):
                 await asyncio.gather(*(client.reads.answered() for client in (*self.clients, *self.guests)))
 
+    async def say(self, text: str) -> None:
+        """The witness sends into the first room, once. Raises ApiError, httpx.TransportError."""
+        room, request_id = self.rooms[0], str(uuid.uuid4())
+        self._note_own(Kind.INVOKE, request_id=request_id, body=text)
+        try:
+            sent = await self.api.send(self.witness, room, text, request_id)
+        except (ApiError, httpx.TransportError):
+            self._note_own(Kind.UNKNOWN, request_id=request_id)
+            raise
+        self._note_own(Kind.OK, request_id=request_id, sequence=int(sent["sequence"]))
+
+    def _note_own(self, kind: Kind, **details: Any) -> None:
+        self.journal.note("witness", self.witness.user_id, kind, self.rooms[0], **details)
+
     def unanswered(self) -> list[str]:
         """Request ids and receipts that never got a definite answer."""
         answered = {r.request_id for r in self.journal.records if r.kind in (Kind.OK, Kind.FAIL)}
+        names = {client.name for client in self.clients}
         records = self.journal.records
-        invoked = [r.request_id for r in records if r.kind is Kind.INVOKE]
+        invoked = [r.request_id for r in records if r.kind is Kind.INVOKE and r.client in names]
         said = {(r.client, r.room, r.sequence) for r in records if r.kind is Kind.READING}
         said -= {(r.client, r.room, r.sequence) for r in records if r.kind in (Kind.READ, Kind.DENIED)}
         return [
@@ -148,8 +167,9 @@ class Swarm:
         """Every broken promise in a sentence: I1 to I6, and complaints."""
         await self._note_lists()
         logs = {room: await self.api.log(self.witness, room) for room in self.rooms}
-        stored = {room: [_stored(event) for event in log] for room, log in logs.items()}
-        violations = check(self.journal.records, stored, _memberships(logs))
+        stored = {room: [stored_of(event) for event in log] for room, log in logs.items()}
+        present = {client.name: client.user.user_id for client in (*self.clients, *self.guests)}
+        violations = check(self.journal.records, stored, memberships_of(logs), present)
         return [*self.journal.complaints, *map(str, violations)]
 
     async def _note_lists(self) -> None:
@@ -216,21 +236,7 @@ async def running_swarm(
         await api.close()
 
 
-def _stored(event: Json) -> Stored:
-    message = event.get("messageCreated", {}).get("message")
-    if message is None:
-        return Stored(int(event["sequence"]))
-    return Stored(
-        int(event["sequence"]),
-        event["requestId"],
-        int(message["messageId"]),
-        int(message["senderUserId"]),
-        message["text"],
-        int(message["messageNumber"]),
-    )
-
-
-def _memberships(logs: dict[int, list[Json]]) -> dict[tuple[int, int], list[tuple[int, int | None]]]:
+def memberships_of(logs: dict[int, list[Json]]) -> dict[tuple[int, int], list[tuple[int, int | None]]]:
     """Intervals of sequences, from who joined and left in each log."""
     intervals: dict[tuple[int, int], list[tuple[int, int | None]]] = defaultdict(list)
     for room, log in logs.items():

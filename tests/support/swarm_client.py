@@ -8,6 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from tests.support.api import Api, ApiError, Json, User
 from tests.support.history import Kind
 from tests.support.journal import Journal
 from tests.support.peer import Peer, Refused
+from tests.support.stored_event import stored_of
 from tests.support.swarm_reads import Reads
 from tests.support.transports import Closed, Frame, Transport, kind_of
 
@@ -99,12 +101,11 @@ class SwarmClient:
             transport = await self._open()
         except (OSError, TimeoutError, InvalidHandshake, InvalidMessage):
             return 0
-        peer = Peer(transport, self._take)
+        peer = Peer(transport, self._take, partial(self._welcomed, time.monotonic()))
         try:
             for room, sequence in self.cursors.items():
                 self._note(Kind.RESUME, room, sequence=sequence)
-            began = time.monotonic()
-            self._note_counts(await peer.hello(self.user.access_token, self.cursors), began)
+            await peer.hello(self.user.access_token, self.cursors)
             self.connections += 1
             self._peer = peer
             self._connected.set()
@@ -120,6 +121,7 @@ class SwarmClient:
             self._connected.clear()
             await self._end_fills()
             await peer.end()
+            self._note(Kind.LOST, 0)
         return peer.lost.code if peer.lost else 0
 
     async def _connection(self) -> Peer:
@@ -183,12 +185,13 @@ class SwarmClient:
     def _take(self, frame: Frame) -> None:
         kind = kind_of(frame)
         body = frame[kind]
-        if kind == "gap":
-            self._on_gap(body)
-        elif kind == "event" or kind == "skip":
+        if kind in ("event", "skip", "gap"):
             room = int(body["roomId"])
             if room in self._filling:
                 self._filling[room].append(frame)
+            elif kind == "gap":
+                self._filling[room] = [frame]
+                self._keep(self._fills, self._fill(room))
             else:
                 self._see(room, frame)
         elif kind == "receipt":
@@ -209,48 +212,58 @@ class SwarmClient:
             self._note(Kind.SKIP, room, sequence=first, to_sequence=last)
             self.cursors[room] = last
             return
-        event = frame["event"]
-        sequence = int(event["sequence"])
-        message = event.get("messageCreated", {}).get("message", {})
-        message_id, body = int(message.get("messageId", 0)), message.get("text", "")
-        self._note(Kind.RECEIVE, room, sequence=sequence, message_id=message_id, body=body)
+        event = stored_of(frame["event"])
+        sequence = event.sequence
+        self._note(Kind.RECEIVE, room, sequence=sequence, message_id=event.message_id, shown=event)
         self.cursors[room] = sequence
         if self._random.random() < READ_SHARE:
             self.reads.say(room, sequence)
 
-    def _note_counts(self, welcome: Frame, began: float) -> None:
+    def _welcomed(self, began: float, welcome: Frame) -> None:
+        """A room that the hello had no cursor of goes on after the head that is told."""
+        self._note(Kind.LOST, 0)
         for state in welcome.get("rooms", ()):
-            if (room := int(state["roomId"])) in self.cursors:
-                self._note(
-                    Kind.STATE,
-                    room,
-                    sequence=int(state["readSequence"]),
-                    to_sequence=int(state["headSequence"]),
-                    unread=state["unreadCount"],
-                    began=began,
-                )
-
-    def _on_gap(self, gap: Json) -> None:
-        room, head = int(gap["roomId"]), int(gap["headSequence"])
-        self._note(Kind.GAP, room, sequence=int(gap["fromSequence"]), to_sequence=head)
-        if gap.get("reset"):
-            self._complain(f"was told to forget room {room}")
-        self._filling[room] = []
-        self._keep(self._fills, self._fill(room, head))
+            room, head = int(state["roomId"]), int(state["headSequence"])
+            self._note(
+                Kind.STATE,
+                room,
+                sequence=int(state["readSequence"]),
+                to_sequence=head,
+                unread=state["unreadCount"],
+                began=began,
+            )
+            self.cursors.setdefault(room, head)
 
     def _keep(self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        task.add_done_callback(partial(self._ended, tasks))
 
-    async def _fill(self, room: int, head: int) -> None:
-        """Pages up to the gap's end; what arrives meanwhile waits behind it."""
+    def _ended(self, tasks: set[asyncio.Task[None]], task: asyncio.Task[None]) -> None:
+        tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._complain(f"came upon {error!r}")
+
+    async def _fill(self, room: int) -> None:
+        """Takes what waits of a room: a gap, and all that came behind it, which may be another one."""
+        waiting = self._filling[room]
+        while waiting:
+            frame = waiting.pop(0)
+            if "gap" in frame:
+                await self._fill_gap(room, frame["gap"])
+            else:
+                self._see(room, frame)
+        del self._filling[room]
+
+    async def _fill_gap(self, room: int, gap: Json) -> None:
+        head = int(gap["headSequence"])
+        self._note(Kind.GAP, room, sequence=int(gap["fromSequence"]), to_sequence=head)
+        if gap.get("reset"):
+            self._complain(f"was told to forget room {room}")
         try:
             await self._page(room, head)
         except (ApiError, httpx.TransportError) as error:
             self._complain(f"could not page room {room}: {error!r}")
-        for frame in self._filling.pop(room):
-            self._see(room, frame)
 
     async def _page(self, room: int, head: int) -> None:
         request = {"roomId": str(room), "pageSize": 100}

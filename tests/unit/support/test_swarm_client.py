@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.api import Api, Json, User
 from tests.support.eventually import eventually
-from tests.support.history import Kind, Stored, check
+from tests.support.history import Kind, Record, Stored, check
 from tests.support.journal import Journal
 from tests.support.swarm_client import SwarmClient
 from tests.support.transports import Closed, Frame, kind_of
@@ -76,12 +76,13 @@ class FakeApi(Api):
 
 
 def _event(sequence: int) -> Frame:
-    message = {"message": {"messageId": str(100 + sequence)}}
-    return {"event": {"roomId": str(ROOM), "sequence": str(sequence), "messageCreated": message}}
+    message = {"messageId": str(100 + sequence), "messageNumber": str(sequence), "senderUserId": "1"}
+    place = {"roomId": str(ROOM), "sequence": str(sequence), "requestId": f"r{sequence}"}
+    return {"event": {**place, "messageCreated": {"message": message}}}
 
 
 def _log(last: int) -> dict[int, list[Stored]]:
-    return {ROOM: [Stored(n, f"r{n}", 100 + n, 1) for n in range(1, last + 1)]}
+    return {ROOM: [Stored(n, f"r{n}", 100 + n, 1, "", n) for n in range(1, last + 1)]}
 
 
 def _greet(frame: Frame) -> list[Frame]:
@@ -121,7 +122,8 @@ async def _seen(client: SwarmClient, sequence: int) -> None:
 
 
 def _promises(journal: Journal, last: int) -> set[str]:
-    return {v.promise for v in check(journal.records, _log(last), {(ROOM, USER): [(1, None)]})}
+    sent = [Record("s", 1, 0.0, Kind.INVOKE, ROOM, request_id=f"r{n}") for n in range(1, last + 1)]
+    return {v.promise for v in check([*sent, *journal.records], _log(last), {(ROOM, USER): [(1, None)]})}
 
 
 @pytest.mark.parametrize(
@@ -257,3 +259,36 @@ async def test_a_connection_whose_token_ended_comes_back_with_a_new_one(reason: 
         await eventually(back, seconds=5, what="the second connection")
         assert tokens == ["t", "t+"]
         assert len(journal.complaints) == complaints
+
+
+async def test_a_gap_behind_a_gap_is_paged_after_it() -> None:
+    """What waited behind the first one stays in its place; nothing is lost, nothing shown twice."""
+    edge = FakeEdge(_greet)
+    async with _client(edge, log=9) as (client, journal):
+        edge.push(1)
+        edge.frames.put_nowait({"gap": {"roomId": str(ROOM), "fromSequence": "2", "headSequence": "4"}})
+        edge.push(5)
+        edge.frames.put_nowait({"gap": {"roomId": str(ROOM), "fromSequence": "6", "headSequence": "8"}})
+        edge.push(9)
+        await _seen(client, 9)
+        assert [r.sequence for r in journal.records if r.kind is Kind.RECEIVE] == list(range(1, 10))
+        assert (_promises(journal, 9), journal.complaints) == (set(), [])
+
+
+async def test_a_room_that_only_the_welcome_told_of_goes_on_after_its_head() -> None:
+    """It is resumed like any other, and an event that is missing after that head is missed."""
+    other, edge = ROOM + 1, FakeEdge(lambda frame: [{"id": frame["id"], "welcome": {"rooms": [told]}}])
+    told = {"roomId": str(other), "headSequence": "4", "readSequence": "0", "unreadCount": 4}
+    async with _client(edge) as (client, journal):
+        assert client.cursors == {ROOM: 0, other: 4}
+        frame = _event(6)
+        frame["event"]["roomId"] = str(other)
+        edge.frames.put_nowait(frame)
+
+        async def there() -> bool:
+            return client.cursors[other] == 6
+
+        await eventually(there, seconds=5, what="event 6")
+        logs = {other: _log(6)[ROOM]}
+        found = check(journal.records, logs, {(other, USER): [(1, None)]}, {"c": USER})
+        assert any("with a hole" in violation.text for violation in found)
