@@ -57,6 +57,20 @@ describe("resume", () => {
     expect([book.log(1000n)?.cursor, book.log(1001n)?.cursor]).toEqual([5n, 9n]);
   });
 
+  test("an open room that neither hello nor a truncated welcome told begins again at its head, and is loaded", async () => {
+    const others = Array.from({ length: 1000 }, (_, n) => ({ roomId: BigInt(n + 1000), headSequence: 1n }));
+    book.welcomed(create(WelcomeSchema, { rooms: [...others, { roomId: ROOM, headSequence: 44n }] }));
+    expect(book.cursors().map((room) => room.roomId)).not.toContain(ROOM);
+    book.open(ROOM);
+    await settled();
+    answers["ListRooms"] = () => listed(46, 44, 2);
+    answers["ListEvents"] = () => ({ events: [said(45), said(46)].map((event) => toJson(RoomEventSchema, event)) });
+    book.welcomed(create(WelcomeSchema, { rooms: others, roomsTruncated: true }));
+    await settled();
+    const log = book.log(ROOM);
+    expect([log?.cursor, log?.entries.map((entry) => entry.sequence)]).toEqual([46n, [45n, 46n]]);
+  });
+
   test("a room that was joined while away is read back to the joining when it is opened", async () => {
     book.welcomed(create(WelcomeSchema, {}));
     answers["ListEvents"] = () => ({ events: [{ roomId: String(ROOM), sequence: "7", messageCreated: { message: { text: "hi" } } }] });

@@ -117,8 +117,7 @@ export class RoomBook {
 
   left(roomId: bigint): void {
     this.summaries.delete(roomId);
-    this.logs.delete(roomId);
-    this.history.forget(roomId);
+    this.forget(roomId);
     this.listing.leave(roomId);
     this.reorder();
   }
@@ -148,11 +147,12 @@ export class RoomBook {
     if (!welcome.roomsTruncated) {
       for (const roomId of [...this.summaries.keys()]) if (!current.has(roomId)) this.left(roomId);
     }
+    // Whose place was told by neither side may have moved: the list, or the next event, begins it again.
+    for (const roomId of [...this.logs.keys()]) if (!current.has(roomId) && !this.told.has(roomId)) this.forget(roomId);
     this.epoch = welcome.logEpoch;
     // Void from now on, whether or not the line holds until their gaps have come.
     for (const roomId of welcome.resetRoomIds) {
-      this.history.forget(roomId);
-      this.logs.delete(roomId);
+      this.forget(roomId);
       const summary = this.summaries.get(roomId);
       if (summary !== undefined) this.summaries.set(roomId, withReset(summary, 0n));
     }
@@ -207,6 +207,11 @@ export class RoomBook {
     if (userId === this.me && readSequence !== undefined) this.read(roomId, readSequence);
   }
 
+  private forget(roomId: bigint): void {
+    this.history.forget(roomId);
+    this.logs.delete(roomId);
+  }
+
   private async fillOpened(roomId: bigint): Promise<void> {
     const log = this.logs.get(roomId);
     if (log !== undefined && log.entries.length < OPEN_ENTRIES) await this.history.loadOlder(roomId);
@@ -219,6 +224,7 @@ export class RoomBook {
 
   private wholeListed(): void {
     this.listed = true;
+    if (this.opened !== null) void this.fillOpened(this.opened);
     this.owner.changed();
   }
 
