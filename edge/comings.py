@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from edge.protocol.events import Event
 from edge.room import User
@@ -21,10 +21,11 @@ class _Watch:
 class Comings:
     """Those heard while a connection is being opened, and those heard too late to be judged here."""
 
-    def __init__(self) -> None:
+    def __init__(self, users: Mapping[int, User]) -> None:
         self.on_late: Callable[[User], None] = _let_be
         """What is done for a user who came before a room's beginning here: their rooms are asked for again.
         The event is too little to go by, since a leaving may lie between it and the beginning (I5)."""
+        self._users = users
         self._opening: dict[int, _Watch] = {}
 
     def expect(self, user_id: int) -> None:
@@ -40,8 +41,17 @@ class Comings:
             del self._opening[user_id]
         return tuple(watch.seen.values())
 
+    def forget(self) -> None:
+        """Rooms are asked for anew: the answers know of all that came by until now, and perhaps of more."""
+        for watch in self._opening.values():
+            watch.seen.clear()
+
     def note(self, event: Event) -> None:
         """An event came by, in its turn or not."""
+        for user_id in event.left:
+            user = self._users.get(user_id)
+            if user is not None:
+                user.note_left(event.room_id, event.sequence)
         if self._opening:
             for user_id in (*event.joined, *event.left):
                 watch = self._opening.get(user_id)

@@ -26,7 +26,7 @@ class Fanout:
     def __init__(self, outbox: Outbox, metrics: EdgeMetrics, on_missing: Callable[[Room], None]) -> None:
         self.rooms: dict[int, Room] = {}
         self.users: dict[int, User] = {}
-        self.comings = Comings()
+        self.comings = Comings(self.users)
         self._outbox = outbox
         self._metrics = metrics
         self._on_missing = on_missing
@@ -144,11 +144,9 @@ class Fanout:
             room.users += 1
             self.rooms[room.room_id] = room  # its last user may have left an event ago
         user.rooms[room.room_id] = sequence
-        for peer in user.peers:
-            replay = room.waiting.get(peer)
-            if replay is not None:
-                replay.until = None
-            elif peer.said_of(room.room_id) >= sequence and not room.has(peer):
+        room.go_on(user)
+        for peer in user.peers - room.waiting.keys():
+            if peer.said_of(room.room_id) >= sequence and not room.has(peer):
                 room.hold(peer, peer.said_of(room.room_id))
                 self._on_missing(room)
             else:
@@ -167,6 +165,14 @@ class Fanout:
             else:
                 room.waiting.pop(peer, None)
         self.forget(user, room.room_id)
+
+    def end(self, room: Room, user: User, sequence: int) -> None:
+        """A leaving is met in the log. When what happens here is past it, the membership was told by a list
+        that is older, and is over; when not, it ends as the leaving comes by."""
+        if sequence <= room.log.head and user.rooms.get(room.room_id, sequence) < sequence:
+            user.note_left(room.room_id, sequence)
+            self._part(room, user.user_id, sequence)
+            self.comings.on_late(user)
 
     def forget(self, user: User, room_id: int) -> None:
         """Ends a user's room."""
@@ -211,6 +217,7 @@ class Fanout:
             room = self.rooms[room_id] = Room(room_id, head, self._rings)
         if room_id not in user.rooms:
             room.users += 1
+            room.go_on(user)
         user.rooms[room_id] = max(joined_sequence, user.rooms.get(room_id, 0))
         if room.log.observe(head):
             self._on_missing(room)
@@ -241,6 +248,9 @@ class Fanout:
         for user in {peer.user for peer in room.live | room.resting if peer.user is not None}:
             if user.rooms.get(room.room_id, 0) > head:
                 self.forget(user, room.room_id)  # a membership that never was
+        for user in self.users.values():
+            if user.left.get(room.room_id, 0) > head:
+                del user.left[room.room_id]
 
     def restart(self, room: Room, peers: Iterable[Peer]) -> None:
         """Peers whose copy of a room is void are told to forget it, and go on from the head."""

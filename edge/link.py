@@ -51,6 +51,10 @@ Call = grpc.aio.StreamStreamCall[pb.AttachRequest, pb.AttachResponse]
 class LinkReceiver(Protocol):
     """What is done with what comes down."""
 
+    def link_begins(self) -> None:
+        """A stream begins: every connection is said again, and what answers them is read from now on."""
+        ...
+
     def link_received(self, response: pb.AttachResponse) -> None:
         """Everything of a message but the outcomes of sends."""
         ...
@@ -215,6 +219,7 @@ class Link:
             sends={tag: unanswered.send for tag, unanswered in self._unanswered.items()},
         )
         self._streaming = True
+        self._receiver.link_begins()
         self._wake.set()
 
     async def _converse(self, call: Call, greeting: object) -> None:

@@ -98,6 +98,10 @@ class Resumer:
             near.append(room)
         return near
 
+    def is_behind(self, peer: Peer, room: Room) -> bool:
+        """Whether the peer is being brought on in the room, or will be when it lags no more."""
+        return room.room_id in self._behind.get(peer, ()) or room.room_id in (peer.moved or ())
+
     def bring(self, peer: Peer, room: Room, cursor: int) -> None:
         """Sends what follows the cursor, and then what happens."""
         if not self._fanout.watch(room, peer, cursor) and cursor <= room.log.head:
@@ -118,8 +122,8 @@ class Resumer:
         if user is None or replay.until is not None or user.rooms.get(room.room_id, 0) > replay.cursor + 1:
             return False
         tail = room.log.since(replay.cursor)
-        if tail is None:
-            return False
+        if tail is None or any(user.user_id in event.left for event in tail):
+            return False  # the log tells it to whom it concerns
         for event in tail:
             if _full(peer):
                 return False
@@ -179,6 +183,8 @@ class Resumer:
                 self._send_entry(peer, room, replay, entry)
                 moved = True
             if peer.connection.user_id in entry.event.left_user_ids:
+                if peer.user is not None:
+                    self._fanout.end(room, peer.user, entry.sequence)
                 break  # whoever reads in nobody's name gets what follows as well
         replay = room.waiting.get(peer)
         if replay is None or self._arrived(peer, room, replay):

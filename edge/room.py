@@ -8,6 +8,8 @@ from edge.protocol.events import Event
 from edge.protocol.receipts import Receipts
 from edge.protocol.rings import Rings
 
+MAX_LEFT = 256
+"""Rooms that a connected user left last, by which lists are judged that were read before."""
 READS_TO_DOUBT = 2
 """Until a cursor past the head is void. The first may have begun before it was said, for somebody else."""
 
@@ -63,6 +65,16 @@ class Room:
             self.drop(peer)
             self.waiting[peer] = Replay(self.log.head)
         return held
+
+    def waits_before(self, user: User, sequence: int) -> list[Peer]:
+        """The user's peers that wait for something before this sequence."""
+        waiting = user.peers & self.waiting.keys()
+        return [peer for peer in waiting if self.waiting[peer].cursor + 1 < sequence]
+
+    def go_on(self, user: User) -> None:
+        """The user came back: what follows the leaving up to which peers are brought is theirs as well."""
+        for peer in user.peers & self.waiting.keys():
+            self.waiting[peer].until = None
 
     def set_back(self, head: int) -> None:
         """The log ends here after all (a restored database), and the receipts went back with it."""
@@ -130,9 +142,17 @@ class Room:
 class User:
     """A user with a connection here, and the first sequence of each membership."""
 
-    __slots__ = ("peers", "rooms", "user_id")
+    __slots__ = ("left", "peers", "rooms", "user_id")
 
     def __init__(self, user_id: int) -> None:
         self.user_id = user_id
         self.peers: set[Peer] = set()
         self.rooms: dict[int, int] = {}
+        self.left: dict[int, int] = {}
+        """The last leaving that was heard of, by room: a membership from before it is over."""
+
+    def note_left(self, room_id: int, sequence: int) -> None:
+        """A leaving of theirs was heard of, in its turn or not."""
+        self.left[room_id] = max(sequence, self.left.pop(room_id, 0))
+        if len(self.left) > MAX_LEFT:
+            del self.left[next(iter(self.left))]

@@ -50,6 +50,7 @@ class Rooms:
         """Of the log that everything here is of; None until chat has said it."""
         self.expect = fanout.comings.expect
         self.recall = fanout.comings.recall
+        self.ask_anew = fanout.comings.forget
         self.leave = lagging.leave
         self.drained = lagging.end
         self.flush = outbox.flush
@@ -87,7 +88,7 @@ class Rooms:
     ) -> None:
         """Makes a peer a member of its rooms, says `welcome`, and begins what it missed."""
         user = self._fanout.enter(opened.user_id, peer)
-        rooms = self._corrected(user, opened, passed)
+        rooms = _corrected(user, opened, passed)
         cursors = {cursor.room_id: cursor.sequence for cursor in hello.rooms}
         welcome = self._welcome(peer, opened)
         begun = []
@@ -116,21 +117,19 @@ class Rooms:
                 self._bring_missing(user, room, room.log.head)
 
     def _enter(self, user: User, room_id: int, head: int, joined_sequence: int) -> Room:
-        """Notes a membership. Between a leaving and a return that are to come by yet, nobody is live (I5)."""
+        """Notes a membership. Between a leaving and a return that are to come by yet, nobody is live (I5);
+        nor does anybody wait for the head to come to its cursor."""
         known = self._fanout.rooms.get(room_id)
         held: list[Peer] = []
         if known is not None and room_id in user.rooms and joined_sequence > known.log.head + 1:
             self._fanout.settle(known)
-            held = known.hold_back(user)
+            waiting = known.waits_before(user, joined_sequence)
+            held = [peer for peer in waiting if not self._resumer.is_behind(peer, known)]
+            held += known.hold_back(user)
         room = self._fanout.enter_room(user, room_id, head, joined_sequence)
         for peer in held:
             self._resumer.catch_up(peer, (room,))
         return room
-
-    def _corrected(self, user: User, opened: ConnectionOpened, passed: Sequence[Event]) -> list[UserRoom]:
-        """The rooms as read by chat, less those that were left while it was reading."""
-        left = {event.room_id: event.sequence for event in passed if user.user_id in event.left}
-        return [room for room in opened.rooms if left.get(room.room_id, 0) < max(1, room.joined_sequence)]
 
     def _begin_joined(self, user: User, event: Event) -> None:
         """A room that was joined while chat was reading begins with its `memberJoined`."""
@@ -169,7 +168,7 @@ class Rooms:
         user = peer.user
         if user is None:
             return
-        for entry in opened.rooms:
+        for entry in _corrected(user, opened):
             self._compare_room(user, entry)
         if not opened.rooms_truncated:
             listed = {entry.room_id for entry in opened.rooms}
@@ -208,6 +207,12 @@ class Rooms:
             if peer.slow or (own and (typing or peer.knows_receipt(signal.room_id, signal.read_sequence))):
                 continue
             self._outbox.put(peer, by_wire[peer.wire])
+
+
+def _corrected(user: User, opened: ConnectionOpened, passed: Sequence[Event] = ()) -> list[UserRoom]:
+    """The rooms as read by chat, less those whose leaving was heard of before they were told."""
+    left = {event.room_id: event.sequence for event in passed if user.user_id in event.left} | user.left
+    return [room for room in opened.rooms if left.get(room.room_id, 0) < max(1, room.joined_sequence)]
 
 
 def _judged(cursor: int | None, hello: Hello, entry: UserRoom, opened: ConnectionOpened) -> int | None:

@@ -69,6 +69,7 @@ class Sessions:
         self._metrics = metrics
         self._clock = clock
         self.drained = rooms.drained
+        self.link_begins = rooms.ask_anew
         self._next_id = random.getrandbits(31) << 24
         self._opening: dict[int, Opening] = {}
 

@@ -150,17 +150,21 @@ class SmallEdge:
 
     def connect(self, user_id: int, cursors: dict[int, int] | None = None) -> SmallPeer:
         """A connection says hello and is welcomed."""
+        self.rooms.expect(user_id)
+        return self.welcome(self.opened(user_id), cursors)
+
+    def welcome(self, opened: ConnectionOpened, cursors: dict[int, int] | None = None) -> SmallPeer:
+        """The answer to a hello, which may have been read a while ago; its user is expected since before."""
+        user_id = opened.user_id
         peer = SmallPeer(self, user_id, len(self.peers) + 1)
         self.peers.append(peer)
         hello = Hello()
         for room, sequence in (cursors or {}).items():
             hello.rooms.add(room_id=room, sequence=sequence)
-        opened = self._opened(user_id)
-        here = {entry.room_id for entry in opened.rooms}
-        heads = {room: self.store.head(room) for room in self.store.rooms}
-        peer.told.before = {room: head for room, head in heads.items() if room not in here}
-        peer.told.cursors = {room: head for room, head in heads.items() if room in here} | (cursors or {})
-        self.rooms.expect(user_id)
+        here = {entry.room_id: entry.head_sequence for entry in opened.rooms}
+        elsewhere = self.store.rooms.keys() - here.keys()
+        peer.told.before = {room: self.store.head(room) for room in elsewhere}
+        peer.told.cursors = here | (cursors or {})
         self.rooms.welcome(peer.wire, 1, hello, opened, self.rooms.recall(user_id))
         return peer
 
@@ -182,7 +186,11 @@ class SmallEdge:
             for room in unserved:
                 if not self.store.joined(room, peer.user_id):
                     peer.told.before[room] = self.store.head(room)
-            self.rooms.compare(peer.wire, self._opened(peer.user_id))
+            self.reopen(peer, self.opened(peer.user_id))
+
+    def reopen(self, peer: SmallPeer, opened: ConnectionOpened) -> None:
+        """Chat tells the rooms of an open connection, as it read them, perhaps a while ago."""
+        self.rooms.compare(peer.wire, opened)
         self.rooms.flush()
 
     def _ask_again(self, user: User) -> None:
@@ -191,12 +199,12 @@ class SmallEdge:
         def answer() -> None:
             for peer in self.peers:
                 if peer.wire.user is user:
-                    self.rooms.compare(peer.wire, self._opened(user.user_id))
-            self.rooms.flush()
+                    self.reopen(peer, self.opened(user.user_id))
 
         self.outbox.later(answer)
 
-    def _opened(self, user_id: int) -> ConnectionOpened:
+    def opened(self, user_id: int) -> ConnectionOpened:
+        """What chat reads of a user's rooms now."""
         return ConnectionOpened(connection_id=1, user_id=user_id, rooms=self.store.rooms_of(user_id))
 
 

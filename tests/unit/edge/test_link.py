@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from polychat.chat.v1.messaging_service_pb2 import SendMessageRequest, SendMessageResponse
+from polychat.internal.link.v1.link_service_pb2 import AttachResponse
 
 from chassis.errors import Code, Failure, RateLimited, RemoteFailure
 from chassis.telemetry import Metrics
@@ -13,9 +14,23 @@ from edge.link import Link
 from edge.metrics import EdgeMetrics
 
 
-def link() -> Link:
+class Receiver:
+    """Counts the streams."""
+
+    def __init__(self) -> None:
+        self.streams = 0
+
+    def link_begins(self) -> None:
+        """See LinkReceiver."""
+        self.streams += 1
+
+    def link_received(self, response: AttachResponse) -> None:
+        """See LinkReceiver."""
+
+
+def link(receiver: Receiver | None = None) -> Link:
     nobody: Any = cast(Any, None)
-    return Link("edge-1", nobody, (), nobody, EdgeMetrics(Metrics("edge")), lambda: 0.0)
+    return Link("edge-1", nobody, (), receiver or Receiver(), EdgeMetrics(Metrics("edge")), lambda: 0.0)
 
 
 def opened_anew(one: Link) -> dict[int, str]:
@@ -31,6 +46,16 @@ def test_a_new_stream_opens_what_is_open_with_its_last_token() -> None:
     one.refresh(1, "fresh")
     one.close(2)
     assert opened_anew(one) == {1: "fresh"}
+
+
+def test_the_receiver_is_told_of_a_stream_before_anything_leaves_on_it() -> None:
+    """What was heard before is older than every answer on it."""
+    receiver = Receiver()
+    one = link(receiver)
+    one.open(1, "first")
+    assert receiver.streams == 0
+    assert opened_anew(one) == {1: "first"}
+    assert receiver.streams == 1
 
 
 def test_a_token_that_comes_after_the_end_of_its_connection_is_dropped() -> None:

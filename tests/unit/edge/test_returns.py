@@ -73,6 +73,34 @@ async def test_nor_to_one_that_is_being_brought_on(edge: SmallEdge, *, read_befo
     await end(edge, first, second)
 
 
+async def test_one_that_is_ahead_of_its_edge_is_brought_on(edge: SmallEdge) -> None:
+    """It had 3, 4 and 5 on another edge. Nothing happens here at its cursor that is for it."""
+    edge.connect(2)
+    edge.mending.cancel()  # its read takes longer than all this
+    records = [edge.store.append(7, message_event(2, "hi")) for _ in range(3)]
+    first = edge.connect(1, {7: 5})
+    records += leave_and_return(edge)
+    second = edge.connect(1)
+    await settle()
+    edge.deliver(*records)
+    await end(edge, first, second)
+
+
+async def test_a_list_that_tells_of_the_return_goes_on_with_the_replay(edge: SmallEdge) -> None:
+    """It is being brought up to the leaving, and the return is heard by the list first."""
+    edge.connect(2)
+    edge.reader.gate.clear()
+    with patch("edge.protocol.catch_up.RoomLog.since", return_value=None):
+        first = edge.connect(1, {7: 1})
+        edge.deliver(edge.store.append(7, message_event(1, ""), left=(1,)))
+        edge.store.append(7, message_event(2, "hi"))
+        edge.store.append(7, message_event(1, ""), joined=(1,))
+        second = edge.connect(1)
+        edge.reader.gate.set()
+        edge.heads()
+        await end(edge, first, second)
+
+
 async def test_nor_to_one_that_is_between_two_reads(edge: SmallEdge) -> None:
     """What it was brought to happens here then, and is still before the leaving."""
     first = edge.connect(1)
