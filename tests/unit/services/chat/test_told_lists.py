@@ -63,7 +63,8 @@ async def test_a_list_that_waited_while_its_user_left_is_read_again(rig: Rig) ->
     room_id = await rig.group(BOB)
     rig.say(open=[opening(5, BOB)])
     await rig.until("opened")
-    calm, taken, waits = rig.output.calm, asyncio.Event(), []
+    calm, taken = rig.output.calm, asyncio.Event()
+    waits: list[None] = []
 
     async def slow() -> None:
         waits.append(None)
