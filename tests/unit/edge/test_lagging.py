@@ -8,6 +8,7 @@ from unittest.mock import patch
 
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
+from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
 
 from tests.support.edge_log import message_event
 from tests.support.edge_small import UNSENT_BYTES, SmallEdge, SmallPeer, settle, small_edge
@@ -50,6 +51,8 @@ class Story:
         self.edge = edge
         self.linked = True
         self.most = 0
+        self.read: dict[SmallPeer, ConnectionOpened] = {}
+        """Lists of rooms that chat has read and not told yet."""
 
     def say(self, room: int) -> None:
         """A message is committed; its hint is lost while there is no link."""
@@ -60,6 +63,21 @@ class Story:
         here = self.edge.store.joined(room, user)
         moves = {"left": (user,)} if here else {"joined": (user,)}
         self._publish(self.edge.store.append(room, message_event(user, TEXT), **moves))
+        for peer in self.read:  # chat has heard of it as well
+            if self.linked and peer.user_id == user:
+                self.read[peer] = self.edge.opened(user)
+
+    def leave_unheard(self, room: int, user: int) -> None:
+        """Who is in the room leaves it, and the hint of it is lost."""
+        if self.edge.store.joined(room, user):
+            self.edge.store.append(room, message_event(user, TEXT), left=(user,))
+
+    def tell(self) -> None:
+        """What chat has read is told now."""
+        read, self.read = self.read, {}
+        for peer, opened in read.items():
+            if peer in self.edge.peers:
+                self.edge.reopen(peer, opened)
 
     def _publish(self, record: object) -> None:
         if self.linked:
@@ -78,6 +96,7 @@ class Story:
             await peers[(who + room) % len(peers)].take(count)
         elif kind == "link":
             self.linked = not self.linked
+            self.read.clear()
             if self.linked:
                 self.edge.attach_anew()
         elif kind == "message":
@@ -86,6 +105,15 @@ class Story:
             self.edge.connect(USERS[who])
         elif kind == "reconnect":
             self.reconnect(peers[(who + room) % len(peers)])
+        elif kind == "unheard":
+            self.leave_unheard(ROOMS[room], USERS[who])
+        elif kind == "read" and self.linked:
+            peer = peers[(who + room) % len(peers)]
+            self.read[peer] = self.edge.opened(peer.user_id)
+        elif kind == "tell":
+            self.tell()
+        elif kind == "heads" and self.linked:
+            self.edge.heads()
         elif kind == "settle":
             await settle()
         self.most = max([self.most, *(peer.wire.unsent for peer in peers)])
@@ -124,7 +152,7 @@ ACTIONS = st.tuples(
         + ["toggle"] * 2
         + ["take"] * 4
         + ["settle"] * 2
-        + ["link", "message", "connect", "reconnect"]
+        + ["link", "message", "connect", "reconnect", "unheard", "read", "tell", "heads"]
     ),
     st.integers(0, 2),
     st.integers(0, 2),
@@ -144,6 +172,9 @@ LINK = ("link", 0, 0, 1)
     [("say", 0, 0, 1), ("link", 0, 0, 1), ("toggle", 1, 1, 1), ("link", 0, 0, 1), ("reconnect", 0, 0, 1)]
 )
 @example([LINK, ("toggle", 0, 2, 1), ("toggle", 0, 2, 1), LINK, ("connect", 0, 2, 1)])
+@example(
+    [("read", 0, 1, 1), ("unheard", 0, 1, 1), ("heads", 0, 0, 1), ("settle", 0, 0, 1), ("tell", 0, 0, 1)]
+)
 def test_every_view_is_complete_and_exact(actions: list[tuple[str, int, int, int]]) -> None:
     """Peers pause and drain, come and go, the link and message go away and return."""
 
