@@ -13,8 +13,9 @@ from tests.support.armed import FOLDER, Armory
 from tests.support.matrix import Matrix
 from tests.support.stack import ATTACH, Stack, running_stack
 from tests.support.swarm import Swarm, running_swarm
+from tests.support.wanderers import wanderers
 
-CLIENTS, ROOMS = 20, 5
+CLIENTS, ROOMS, WANDERERS = 20, 5, 3
 
 MATRIX = pytest.StashKey[Matrix]()
 
@@ -81,7 +82,11 @@ def armory(own_stack: Stack, failpoints: Path) -> Armory:
 
 @pytest_asyncio.fixture(scope="module")
 async def swarm(own_stack: Stack) -> AsyncIterator[Swarm]:
-    """Is sending."""
-    async with running_swarm(own_stack, clients=CLIENTS, rooms=ROOMS, calls=True) as running:
+    """Is sending, and others come into its rooms and go again."""
+    async with (
+        running_swarm(own_stack, clients=CLIENTS, rooms=ROOMS, calls=True) as running,
+        wanderers(own_stack, running, count=WANDERERS) as wandering,
+    ):
+        running.beside.append(wandering)
         running.start_sending()
         yield running
