@@ -149,9 +149,8 @@ async def run_process(kind: str, name: str, process: Process[Any]) -> None:
         await process.draining.wait()
 
 
-@contextmanager
-def outside_replaced(world: World) -> Iterator[None]:
-    """While this lasts the product's modules find the twins where they look for the outside."""
+def _replaced(world: World, seeded: Any) -> dict[ModuleType, dict[str, Any]]:
+    """By module of the product, the twin behind each name of the outside."""
     loop = world.loop
 
     @asynccontextmanager
@@ -162,13 +161,12 @@ def outside_replaced(world: World) -> Iterator[None]:
     async def listen(_host: str, _port: int) -> Listener:
         return Listener(world.network, current_node())
 
-    seeded: Any = _Seeded(random.Random(world.seed))
     shared: dict[str, Any] = {
         "open_discovery": lambda process: consul.open_discovery(world.consul, process),
         "serve_grpc": servers.serve_grpc,
         "TokenVerifier": Verifier,
     }
-    replaced: dict[ModuleType, dict[str, Any]] = {
+    return {
         services.chat.app: shared
         | {
             "open_pool": open_pool,
@@ -194,9 +192,16 @@ def outside_replaced(world: World) -> Iterator[None]:
         edge.app: shared,
         edge.edge: {"listen": listen},
     }
+
+
+@contextmanager
+def outside_replaced(world: World) -> Iterator[None]:
+    """While this lasts the product's modules find the twins where they look for the outside."""
+    loop = world.loop
+    seeded: Any = _Seeded(random.Random(world.seed))
     client = type("Client", (redis.Client,), {"server": world.redis})
     with ExitStack() as patches:
-        for module, names in replaced.items():
+        for module, names in _replaced(world, seeded).items():
             for attribute, value in names.items():
                 patches.enter_context(patch.object(module, attribute, value))
         for type_, key in PLACES.items():
