@@ -29,6 +29,7 @@ from services.message.ports import (
     RoomEpoch,
     RoomOfUser,
     RoomsAsked,
+    Sight,
     Standing,
     StoredEvent,
     StoredMessage,
@@ -146,7 +147,11 @@ class MemoryLog:
 
     # Reading -----------------------------------------------------------------------------------
 
-    async def spans(self, room_id: int, user_id: int) -> Sequence[Span]:
+    async def sight(self, room_id: int, user_id: int) -> Sight:
+        spans = self._spans(room_id, user_id)
+        return Sight(spans, self.room_head[room_id].head_sequence if spans else 0)
+
+    def _spans(self, room_id: int, user_id: int) -> Sequence[Span]:
         return [
             Span(joined, left or FOREVER)
             for (room, user, joined), left in sorted(self.membership.items(), key=lambda item: item[0])
@@ -172,7 +177,7 @@ class MemoryLog:
         return [await self._stretch(asked, STRETCHES_BYTES // len(ranges)) for asked in ranges]
 
     async def _stretch(self, asked: Range, budget: int) -> Stretch:
-        spans = await self.spans(asked.room_id, asked.user_id) if asked.user_id else EVERYTHING
+        spans = self._spans(asked.room_id, asked.user_id) if asked.user_id else EVERYTHING
         visible = [
             event
             for event, _ in self.room_event.get(asked.room_id, [])
@@ -213,7 +218,7 @@ class MemoryLog:
     async def _room(self, room_id: int, user_id: int, joined: int, with_message: bool) -> RoomOfUser:
         head, mark = self.room_head[room_id], self.receipt[(room_id, user_id)]
         newest = Page(FOREVER, False, 1)
-        spans = await self.spans(room_id, user_id)
+        spans = self._spans(room_id, user_id)
         last = await self.messages(room_id, spans, newest) if with_message else []
         return RoomOfUser(
             room_id,
@@ -238,7 +243,7 @@ class MemoryLog:
     # Receipts ----------------------------------------------------------------------------------
 
     async def standing(self, room_id: int, user_id: int) -> Standing | None:
-        if not is_member(await self.spans(room_id, user_id)):
+        if not is_member(self._spans(room_id, user_id)):
             return None
         return Standing(self.receipt[(room_id, user_id)].sequence, self.room_head[room_id].head_sequence)
 

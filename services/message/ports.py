@@ -127,11 +127,18 @@ class RoomsAsked(NamedTuple):
     room_ids: Sequence[int] | None = None
 
 
+class Sight(NamedTuple):
+    """What a user may see of a room, ascending, and the head, both of one instant."""
+
+    spans: Sequence[Span]
+    head_sequence: int
+
+
 class LogReader(Protocol):
     """The log as others read it. All raise BackendUnavailable."""
 
-    async def spans(self, room_id: int, user_id: int) -> Sequence[Span]:
-        """What a user may see of a room, ascending; empty when they never were in it."""
+    async def sight(self, room_id: int, user_id: int) -> Sight:
+        """What a user may see of a room; nothing when they never were in it."""
         ...
 
     async def events(self, room_id: int, spans: Sequence[Span], page: Page) -> list[StoredEvent]:

@@ -100,9 +100,10 @@ SELECT partition FROM fence
 
 -- Reading the log ---------------------------------------------------------------------------
 
--- name: spans
-SELECT joined_sequence, left_sequence FROM membership
-WHERE room_id = $1 AND user_id = $2 ORDER BY joined_sequence
+-- name: sight
+SELECT m.joined_sequence, m.left_sequence, h.head_sequence
+FROM membership m JOIN room_head h USING (room_id)
+WHERE m.room_id = $1 AND m.user_id = $2 ORDER BY m.joined_sequence
 
 -- name: events_after
 SELECT e.* FROM unnest($2::bigint[], $3::bigint[]) AS span (low, high)

@@ -21,6 +21,7 @@ from services.message.ports import (
     RoomEpoch,
     RoomOfUser,
     RoomsAsked,
+    Sight,
     Standing,
     StoredEvent,
     StoredMessage,
@@ -109,10 +110,11 @@ class PostgresLogReader:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def spans(self, room_id: int, user_id: int) -> Sequence[Span]:
+    async def sight(self, room_id: int, user_id: int) -> Sight:
         async with acquire(self._pool) as connection:
-            rows = await connection.fetch(queries.spans, room_id, user_id)
-        return [Span(r["joined_sequence"], r["left_sequence"] or FOREVER) for r in rows]
+            rows = await connection.fetch(queries.sight, room_id, user_id)
+        spans = [Span(r["joined_sequence"], r["left_sequence"] or FOREVER) for r in rows]
+        return Sight(spans, rows[0]["head_sequence"] if rows else 0)
 
     async def events(self, room_id: int, spans: Sequence[Span], page: Page) -> list[StoredEvent]:
         query = queries.events_after if page.forward else queries.events_before

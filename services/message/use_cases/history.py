@@ -59,10 +59,11 @@ class History:
         return self._turn(scope, page, await self._log.events(asked.room_id, spans, page))
 
     async def _visible(self, room_id: int, user_id: int) -> Sequence[Span]:
-        spans = await self._log.spans(room_id, user_id)
+        """Up to the head: what is committed from now on may follow the user's leaving."""
+        spans, head = await self._log.sight(room_id, user_id)
         if not is_member(spans):
             raise NotAMember(roomId=str(room_id))
-        return spans
+        return [*spans[:-1], Span(spans[-1].low, head)]
 
     def _page(self, scope: str, asked: Asked) -> Page:
         """The page to read, with room for one item more, which shows that there is a next page."""

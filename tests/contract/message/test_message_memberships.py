@@ -40,7 +40,7 @@ async def test_joining_twice_and_leaving_twice_change_nothing(world: World) -> N
         ("COMMITTED", 2, ""),
         ("DUPLICATE", 2, ""),
     ]
-    assert [tuple(span) for span in await world.reader.spans(ROOM, 1)] == [(1, 2)]
+    assert [tuple(span) for span in (await world.reader.sight(ROOM, 1)).spans] == [(1, 2)]
     assert len(await events(world)) == 2
 
 
@@ -62,7 +62,7 @@ async def test_a_change_without_effect_is_remembered(world: World) -> None:
         ("COMMITTED", 2, ""),
         ("DUPLICATE", 1, ""),
     ]
-    assert [tuple(span) for span in await world.reader.spans(ROOM, 1)] == [(1, 2)]
+    assert [tuple(span) for span in (await world.reader.sight(ROOM, 1)).spans] == [(1, 2)]
 
 
 async def test_leaving_and_coming_back_in_one_batch_are_two_memberships(world: World) -> None:
@@ -72,5 +72,5 @@ async def test_leaving_and_coming_back_in_one_batch_are_two_memberships(world: W
         joined(ROOM, 1, 1), joined(ROOM, 2, 2), left(ROOM, 1, 3), sent(ROOM, 2, 4), joined(ROOM, 1, 5)
     )
     await world.write(owner)
-    assert [span.low for span in await world.reader.spans(ROOM, 1)] == [1, 5]
+    assert [span.low for span in (await world.reader.sight(ROOM, 1)).spans] == [1, 5]
     assert await world.receipts.standing(ROOM, 1) == (5, 5)
