@@ -27,6 +27,8 @@ class Fanout:
         self.rooms: dict[int, Room] = {}
         self.users: dict[int, User] = {}
         self.comings = Comings(self.users)
+        self.on_read: Callable[[Room], None] = _let_be
+        """What is done when a room moved that has receipts waiting: only now are its leavings known (I5)."""
         self._outbox = outbox
         self._metrics = metrics
         self._on_missing = on_missing
@@ -61,6 +63,8 @@ class Fanout:
             self._gathered += ready.size
             if self._gathered > PORTION_BYTES:
                 self.finish()
+        if room.receipts.early:
+            self.on_read(room)
         if room.log.missing:
             self._on_missing(room)
         elif room.users == 0:
@@ -126,10 +130,7 @@ class Fanout:
             self._promote(room, event.sequence)
 
     def _promote(self, room: Room, sequence: int) -> None:
-        waiting = room.waiting.items()
-        arrived = [
-            peer for peer, at in waiting if at.cursor == sequence and room.joined(peer) <= sequence + 1
-        ]
+        arrived = room.arrived(sequence)
         if arrived:
             self.settle(room)
             for peer in arrived:
@@ -249,8 +250,7 @@ class Fanout:
             if user.rooms.get(room.room_id, 0) > head:
                 self.forget(user, room.room_id)  # a membership that never was
         for user in self.users.values():
-            if user.left.get(room.room_id, 0) > head:
-                del user.left[room.room_id]
+            user.set_back(room.room_id, head)
 
     def restart(self, room: Room, peers: Iterable[Peer]) -> None:
         """Peers whose copy of a room is void are told to forget it, and go on from the head."""
@@ -294,3 +294,7 @@ class Fanout:
             del self.users[user.user_id]
             for room_id in tuple(user.rooms):
                 self.forget(user, room_id)
+
+
+def _let_be(_room: Room) -> None:
+    """Nobody shows receipts."""

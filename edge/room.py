@@ -71,6 +71,11 @@ class Room:
         waiting = user.peers & self.waiting.keys()
         return [peer for peer in waiting if self.waiting[peer].cursor + 1 < sequence]
 
+    def arrived(self, sequence: int) -> list[Peer]:
+        """The peers whose cursor the room has come to, and for whom what follows is."""
+        waiting = self.waiting.items()
+        return [p for p, at in waiting if at.cursor == sequence and self.joined(p) <= sequence + 1]
+
     def go_on(self, user: User) -> None:
         """The user came back: what follows the leaving up to which peers are brought is theirs as well."""
         for peer in user.peers & self.waiting.keys():
@@ -156,3 +161,8 @@ class User:
         self.left[room_id] = max(sequence, self.left.pop(room_id, 0))
         if len(self.left) > MAX_LEFT:
             del self.left[next(iter(self.left))]
+
+    def set_back(self, room_id: int, head: int) -> None:
+        """The room's log ends here after all: a leaving past it never was."""
+        if self.left.get(room_id, 0) > head:
+            del self.left[room_id]

@@ -50,6 +50,7 @@ class Rooms:
         """Of the log that everything here is of; None until chat has said it."""
         self.expect = fanout.comings.expect
         self.recall = fanout.comings.recall
+        fanout.on_read = self._show_due
         self.ask_anew = fanout.comings.forget
         self.leave = lagging.leave
         self.drained = lagging.end
@@ -196,6 +197,9 @@ class Rooms:
         if typing:
             body = TypingSignal(room_id=signal.room_id, user_id=signal.user_id)
             frames = (text_frame(typing_json(body)), ServerFrame(typing=body).SerializeToString())
+        elif signal.read_sequence > room.log.head:
+            room.receipts.hold(signal.user_id, signal.read_sequence)
+            return  # who would be shown it may have left before that
         elif not room.receipts.advance(signal.user_id, signal.read_sequence):
             return  # a later one overtook it
         else:
@@ -207,6 +211,14 @@ class Rooms:
             if peer.slow or (own and (typing or peer.knows_receipt(signal.room_id, signal.read_sequence))):
                 continue
             self._outbox.put(peer, by_wire[peer.wire])
+
+    def _show_due(self, room: Room) -> None:
+        """Shows the receipts that waited for what was read, after it."""
+        due = room.receipts.due(room.log.head)
+        if due:
+            self._fanout.settle(room)
+        for user_id, sequence in due:
+            self._signal(RoomSignal(room_id=room.room_id, user_id=user_id, read_sequence=sequence))
 
 
 def _corrected(user: User, opened: ConnectionOpened, passed: Sequence[Event] = ()) -> list[UserRoom]:

@@ -53,6 +53,9 @@ EARLY_BYTES = 512 * 1024
 READERS = 10_000
 """Readers of a room whose receipts are compared one by one: 1 MiB at most, in the room with that many."""
 
+EARLY_READERS = 256
+"""Readers of a room whose receipts wait for what they read to come by here; those of more are lost."""
+
 PORTION_BYTES = 64 * 1024
 """Events of a tick are handed on in portions of this, so that one peer's share of a tick is no more."""
 

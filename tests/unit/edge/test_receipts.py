@@ -1,8 +1,10 @@
-"""Receipts that overtook each other: none is shown that is lower than one before it (I6)."""
+"""Receipts that overtook each other, or what was read: none is shown that is lower than one before it (I6),
+and none before the room has come to it, since who is shown it may have left until there (I5)."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from unittest.mock import patch
 
 import pytest
 from polychat.internal.link.v1.link_service_pb2 import AttachResponse, ConnectionOpened
@@ -109,3 +111,67 @@ async def test_no_receipt_of_another_log_is_known(edge: SmallEdge) -> None:
     edge.rooms.follow(ConnectionOpened(log_epochs=[1]), lambda _peer: None)
     read(edge, 1, 3)
     assert await shown(ben) == [(7, 1, 4), (7, 1, 3)]
+
+
+async def test_who_has_left_is_not_shown_what_was_read_after_it(edge: SmallEdge) -> None:
+    """The hints of the leaving and of what followed are lost; the one of its reading is not."""
+    ada, ben = edge.connect(1), edge.connect(2)
+    edge.store.append(7, message_event(2, ""), left=(2,))
+    edge.store.append(7, message_event(1, "he is gone"))
+    read(edge, 1, 6)
+    assert await shown(ada) == await shown(ben) == []
+    edge.heads()
+    assert await shown(ada) == [(7, 1, 6)]
+    assert await shown(ben) == []
+    assert ben.told.cursors[7] == 5
+
+
+async def test_a_leaving_among_events_that_came_early_is_before_their_receipt(edge: SmallEdge) -> None:
+    """However small the portions are in which they are let out."""
+    ada, ben = edge.connect(1), edge.connect(2)
+    lost = edge.store.append(7, message_event(1, "late"))
+    left = edge.store.append(7, message_event(2, ""), left=(2,))
+    with patch("edge.fanout.PORTION_BYTES", 0):
+        edge.deliver(left, edge.store.append(7, message_event(1, "he is gone")))
+        read(edge, 1, 7)
+        edge.deliver(lost)
+    assert await shown(ada) == [(7, 1, 7)]
+    assert await shown(ben) == []
+
+
+async def test_a_receipt_waits_for_what_was_read(edge: SmallEdge) -> None:
+    """Of each reader the highest is shown, as soon as the room has come to it, and nothing lower after it."""
+    ben = edge.connect(2)
+    events = [edge.store.append(7, message_event(1, "hi")) for _ in range(3)]
+    for user, sequence in ((1, 6), (1, 5), (3, 7), (4, 4)):
+        read(edge, user, sequence)
+    assert await shown(ben) == [(7, 4, 4)]
+    edge.deliver(*events[:2])
+    assert await shown(ben) == [(7, 1, 6)]
+    read(edge, 1, 5)
+    edge.deliver(events[2])
+    assert await shown(ben) == [(7, 3, 7)]
+
+
+async def test_what_was_read_is_shown_before_its_receipt(edge: SmallEdge) -> None:
+    ben = edge.connect(2)
+    events = [edge.store.append(7, message_event(1, "hi")) for _ in range(2)]
+    read(edge, 1, 5)
+    edge.deliver(*events)
+    await ben.take(1)  # the welcome
+    await ben.take(1)
+    assert (ben.told.events, ben.told.receipts) == ([(7, 5)], [])
+    await ben.take(1)
+    assert ben.told.receipts == [(7, 1, 5)]
+
+
+async def test_a_receipt_of_a_log_that_was_set_back_is_waited_for_no_more(edge: SmallEdge) -> None:
+    """What comes to stand at its place is another thing, and nobody has read it."""
+    ben = edge.connect(2)
+    edge.store.append(7, message_event(1, "not in the backup"))
+    read(edge, 1, 5)
+    del edge.store.rooms[7][3:]
+    edge.attach_anew()
+    await settle()
+    edge.deliver(*(edge.store.append(7, message_event(2, "hi")) for _ in range(3)))
+    assert await shown(ben) == []

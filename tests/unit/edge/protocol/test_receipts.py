@@ -48,3 +48,14 @@ def test_of_too_many_readers_those_furthest_on_are_kept() -> None:
     assert len(receipts) == 2
     assert [receipts.advance(5, 49), receipts.advance(5, 50)] == [False, True]
     assert [receipts.advance(9, 29), receipts.advance(9, 30)] == [False, True]
+
+
+def test_few_receipts_wait_for_what_was_read() -> None:
+    """When more come, those that wait already may still rise; the others are lost."""
+    with patch("edge.protocol.receipts.EARLY_READERS", 2):
+        receipts = Receipts()
+        for user, sequence in ((1, 5), (2, 6), (3, 5), (1, 7), (1, 4)):
+            receipts.hold(user, sequence)
+    assert receipts.due(6) == [(2, 6)]
+    assert receipts.due(9) == [(1, 7)]
+    assert receipts.due(9) == []
