@@ -191,6 +191,13 @@ class RoomLog(Protocol):
     def append(self, entry: LogEntry, correlation: int) -> None:
         """Takes an entry, in the order of calls per room. Raises Overloaded, InvalidField."""
 
+    def settle(self, correlation: int, *, known: bool) -> bool:
+        """Nobody waits for an entry any more; when its outcome is `known` it is not sent again.
+
+        Gives whether it may be in the log more than once: a refusal is of one of its copies then, and
+        the next may be accepted, as when its sender has come back in between.
+        """
+
 
 class Relay(Protocol):
     """Moves outbox rows into the log."""

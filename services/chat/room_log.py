@@ -71,6 +71,14 @@ class _Record:
     value: bytes
     headers: list[tuple[str, bytes]]
     acknowledged: asyncio.Future[None] | None
+    tries: int = 0
+    """As many requests it has been in; of all but the last it is not known whether they were stored."""
+    settled: bool = False
+
+    @property
+    def needless(self) -> bool:
+        """Nobody wants it to be in the log any more, or it is already."""
+        return self.settled or (self.acknowledged is not None and self.acknowledged.cancelled())
 
 
 class KafkaRoomLog:
@@ -102,6 +110,8 @@ class KafkaRoomLog:
         self._buffers: defaultdict[int, deque[_Record]] = defaultdict(deque)
         self._records = 0
         self._bytes = 0
+        self._waited_for: dict[int, _Record] = {}
+        """Entries of this instance by correlation."""
         self._wake = asyncio.Event()
         self.connected = False
 
@@ -115,7 +125,15 @@ class KafkaRoomLog:
 
     def append(self, entry: LogEntry, correlation: int) -> None:
         """Takes an entry of this instance. Raises Overloaded, InvalidField."""
-        self._put(entry, self._reply_to, correlation, None)
+        self._waited_for[correlation] = self._put(entry, self._reply_to, correlation, None)
+
+    def settle(self, correlation: int, *, known: bool) -> bool:
+        """See ports.RoomLog."""
+        record = self._waited_for.pop(correlation, None)
+        if record is None:
+            return False
+        record.settled = known
+        return record.tries > 1
 
     async def append_all(self, rows: Sequence[OutboxEntry]) -> None:
         """Returns when all are acknowledged. Cancelled, it takes back what has not left yet."""
@@ -158,7 +176,7 @@ class KafkaRoomLog:
 
     def _put(
         self, entry: LogEntry, reply_to: str, correlation: int, acknowledged: asyncio.Future[None] | None
-    ) -> None:
+    ) -> _Record:
         value = LogRecord(
             room_id=entry.room_id,
             sender_user_id=entry.sender_user_id,
@@ -172,10 +190,9 @@ class KafkaRoomLog:
             raise Overloaded(retry_after=1.0)
         headers = [("reply_to", reply_to.encode()), ("correlation", correlation.to_bytes(8, "big"))]
         record = _Record(key_of(entry.room_id), value, headers, acknowledged)
-        self._buffers[partition_of(entry.room_id)].append(record)
-        self._records += 1
-        self._bytes += len(value)
+        self._keep(self._buffers[partition_of(entry.room_id)], record)
         self._wake.set()
+        return record
 
     async def _produce(self, producer: Producer) -> None:
         if self._records:
@@ -217,8 +234,10 @@ class KafkaRoomLog:
             raise failed
 
     def _fill(self, producer: Producer, buffer: deque[_Record]) -> tuple[Batch, int]:
-        while buffer and buffer[0].acknowledged is not None and buffer[0].acknowledged.cancelled():
-            self._drop(buffer)
+        for _ in range(len(buffer) if any(record.needless for record in buffer) else 0):
+            record = self._drop(buffer)
+            if not record.needless:
+                self._keep(buffer, record)
         batch, count = producer.create_batch(), 0
         for record in buffer:
             if (
@@ -226,6 +245,7 @@ class KafkaRoomLog:
                 is None
             ):
                 break
+            record.tries += 1
             count += 1
         return batch, count
 
@@ -234,6 +254,11 @@ class KafkaRoomLog:
             record = self._drop(buffer)
             if record.acknowledged is not None and not record.acknowledged.done():
                 record.acknowledged.set_result(None)
+
+    def _keep(self, buffer: deque[_Record], record: _Record) -> None:
+        buffer.append(record)
+        self._records += 1
+        self._bytes += len(record.value)
 
     def _drop(self, buffer: deque[_Record]) -> _Record:
         record = buffer.popleft()

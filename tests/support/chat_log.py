@@ -43,7 +43,7 @@ class MemoryLog:
         self.rooms: dict[int, LogRoom] = {}
         self.done: dict[tuple[int, int, bytes], tuple[bytes, Outcome]] = {}
         self.held: list[tuple[LogEntry, int]] = []
-        self.away = self.hold = self.silent = False
+        self.away = self.hold = self.silent = self.copied = False
         self._numbers = itertools.count(1)
 
     def append(self, entry: LogEntry, correlation: int) -> None:
@@ -52,6 +52,11 @@ class MemoryLog:
             self.held.append((entry, correlation))
         else:
             self._take(entry, correlation)
+
+    def settle(self, correlation: int, *, known: bool) -> bool:
+        """See ports.RoomLog; `copied` says what becomes of the next."""
+        copied, self.copied = self.copied, False
+        return copied
 
     async def append_all(self, rows: Sequence[OutboxEntry]) -> None:
         """See ports.Produce."""

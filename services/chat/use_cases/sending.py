@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from chassis.errors import Failure, InvalidField, RateLimited
+from chassis.errors import Failure, InvalidField, OutcomeUnknown, RateLimited
 from chassis.ids import uuid_bytes
 from services.chat.domain import Action, Membership, permit
 from services.chat.errors import rejection
@@ -144,7 +144,8 @@ class Sending:
         correlation = self._pending.next_correlation()
 
         def end(outcome: Outcome | Failure) -> None:
-            settle(_settled(outcome, message, message_id))
+            copied = self._log.settle(correlation, known=isinstance(outcome, Outcome))
+            settle(_settled(outcome, message, message_id, copied=copied))
 
         self._pending.add(correlation, entry, end)
         try:
@@ -154,10 +155,12 @@ class Sending:
             raise
 
 
-def _settled(outcome: Outcome | Failure, message: Draft, message_id: int) -> Settled:
+def _settled(outcome: Outcome | Failure, message: Draft, message_id: int, *, copied: bool) -> Settled:
     if isinstance(outcome, Failure):
         return outcome
     if outcome.disposition is Disposition.REJECTED:
+        if copied:
+            return OutcomeUnknown()
         return rejection(outcome.reason, message.room_id, message.request_id)
     # Asked by request id, message calls every committed entry a duplicate: ours is known by its id.
     duplicate = outcome.message_id != message_id

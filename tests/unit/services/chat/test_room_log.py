@@ -145,6 +145,42 @@ async def test_after_a_fatal_error_a_new_producer_sends_the_rest_again_in_order(
     assert broker.closed == broker.opened
 
 
+async def test_what_became_known_or_was_taken_back_does_not_leave_again() -> None:
+    """Behind what is not acknowledged, too: a stale copy could be accepted where the first was refused."""
+    broker = Broker()
+    broker.failures = [OutOfOrderSequenceNumber()]
+    broker.lost_answers = 1
+    log = log_on(broker)
+    log.append(entry(1), 1)
+    log.append(entry(2), 2)
+    taken_back = asyncio.ensure_future(log.append_all([OutboxEntry(5, entry(5), "chat-2", 5)]))
+    await settle()
+
+    async def sleep(_seconds: float) -> None:
+        assert not log.settle(2, known=True)
+        taken_back.cancel()
+        await asyncio.sleep(0)
+
+    log._sleep = sleep
+    async with running(log.run):
+        log.append(entry(3), 3)
+        await settle(100)
+    assert broker.logs[partition_of(7)] == [1, 2, 5, 1, 3]
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+async def test_an_entry_that_left_twice_may_be_there_twice(lost: int) -> None:
+    """Who waits for it is told so, once."""
+    broker = Broker()
+    broker.failures = [OutOfOrderSequenceNumber()] * lost
+    log = log_on(broker)
+    async with running(log.run):
+        log.append(entry(1), 1)
+        await settle(100)
+    assert log.settle(1, known=True) is bool(lost)
+    assert log.settle(1, known=True) is False
+
+
 async def test_one_failed_partition_does_not_repeat_the_others() -> None:
     """What the same round had acknowledged is gone from the buffer."""
     broker = Broker()

@@ -64,6 +64,20 @@ async def test_a_stranger_is_refused_and_nothing_is_written(exists: bool) -> Non
     assert len(world.pending) == 0
 
 
+@pytest.mark.parametrize(("copied", "reason"), [(False, "NOT_A_MEMBER"), (True, "OUTCOME_UNKNOWN")])
+async def test_a_refusal_of_one_copy_is_not_definite(copied: bool, reason: str) -> None:
+    """Kafka may have the entry twice; who is out at the first and in again at the second has sent it."""
+    world = World()
+    async with running(world.members.run):
+        room_id = await group(world)
+        await world.sending.send(OWNER, message(room_id))
+        world.log.rooms[room_id].members.pop(OWNER)
+        world.log.copied = copied
+        with pytest.raises(Failure) as raised:
+            await world.sending.send(OWNER, message(room_id))
+    assert raised.value.reason == reason
+
+
 async def test_membership_is_read_anew_before_a_refusal() -> None:
     """Who was refused and joins may send at once; nothing remembers the refusal."""
     world = World()
