@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grpc
 import grpc.aio
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError, Message
@@ -59,8 +60,9 @@ def from_status(status: status_pb2.Status) -> Failure:
 def from_rpc_error(error: grpc.aio.AioRpcError) -> Failure:
     """What a call of another service failed with, fit to be answered to our own caller.
 
-    A status without details comes from the transport: UNAVAILABLE and DEADLINE_EXCEEDED become
-    BACKEND_UNAVAILABLE and DEADLINE_EXCEEDED; its text stays inside.
+    A status without details comes from the transport: UNAVAILABLE, and CANCELLED, which a server that
+    leaves says of what it did not finish, become BACKEND_UNAVAILABLE, and DEADLINE_EXCEEDED stays; its text
+    stays inside.
     """
     details = dict(error.trailing_metadata() or ()).get(STATUS_KEY)
     if isinstance(details, bytes):
@@ -68,7 +70,8 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> Failure:
             return from_status(status_pb2.Status.FromString(details))
         except DecodeError:
             pass  # not made by a service of ours; its code is all that can be believed
-    code = _code(error.code().name)
+    left = error.code() is grpc.StatusCode.CANCELLED
+    code = Code.UNAVAILABLE if left else _code(error.code().name)
     return RemoteFailure(code, _default_reason(code), "a service behind this one did not answer")
 
 

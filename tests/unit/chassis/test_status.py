@@ -82,6 +82,7 @@ def rpc_error(code: grpc.StatusCode, details: bytes | None = None) -> grpc.aio.A
     ("code", "expected", "reason"),
     [
         (grpc.StatusCode.UNAVAILABLE, Code.UNAVAILABLE, "BACKEND_UNAVAILABLE"),
+        (grpc.StatusCode.CANCELLED, Code.UNAVAILABLE, "BACKEND_UNAVAILABLE"),
         (grpc.StatusCode.DEADLINE_EXCEEDED, Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
         (grpc.StatusCode.UNIMPLEMENTED, Code.UNIMPLEMENTED, "UNIMPLEMENTED"),
         (grpc.StatusCode.UNKNOWN, Code.INTERNAL, "INTERNAL"),
