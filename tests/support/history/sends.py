@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,6 +10,8 @@ from tests.support.history.records import Kind, Logs, Record, Stored, Violation
 
 Requests = Mapping[tuple[int, str], Sequence[Stored]]
 """(room, request id) → the events stored for it."""
+Places = Mapping[tuple[int, str], int]
+"""(room, request id) → the sequence of its event."""
 
 
 def check_sends(history: Sequence[Record], logs: Logs) -> Iterable[Violation]:
@@ -21,7 +24,9 @@ def check_sends(history: Sequence[Record], logs: Logs) -> Iterable[Violation]:
     yield from _at_most_once(stored)
     yield from _as_answered(history, stored)
     yield from _as_invoked(history, stored)
-    yield from _in_order(history, {key: events[0].sequence for key, events in stored.items()})
+    places = {key: events[0].sequence for key, events in stored.items()}
+    yield from _after_what_was_answered(history, places)
+    yield from _as_begun(history, places)
 
 
 def _at_most_once(stored: Requests) -> Iterable[Violation]:
@@ -73,10 +78,9 @@ def _as_invoked(history: Sequence[Record], stored: Requests) -> Iterable[Violati
                 yield Violation("I2", text, (record, event))
 
 
-def _in_order(history: Sequence[Record], places: Mapping[tuple[int, str], int]) -> Iterable[Violation]:
-    """Answered before begun means a lower sequence; one client's sends keep their order."""
+def _after_what_was_answered(history: Sequence[Record], places: Places) -> Iterable[Violation]:
+    """Answered before begun means a lower sequence, whoever sent the two."""
     answered: dict[int, Record] = {}
-    invoked: dict[tuple[str, int], Record] = {}
     for record in history:
         if record.kind is Kind.OK:
             best = answered.get(record.room)
@@ -89,8 +93,35 @@ def _in_order(history: Sequence[Record], places: Mapping[tuple[int, str], int]) 
         if before is not None and before.request_id != record.request_id and before.sequence > place:
             text = f"{record.request_id} began after {before.request_id} was answered and stands before it"
             yield Violation("I3", text, (before, record))
-        previous = invoked.get((record.client, record.room))
-        if previous is not None and places[previous.room, previous.request_id] > place:
-            yield Violation("I3", f"two sends of {record.client} changed places", (previous, record))
-        if previous is None or previous.request_id != record.request_id:
-            invoked[record.client, record.room] = record
+
+
+def _as_begun(history: Sequence[Record], places: Places) -> Iterable[Violation]:
+    """One client's sends keep their order.
+
+    But an attempt that ended unknown may be stored seconds later, even when the next one was refused: its
+    send may stand behind those of the same client that were not answered yet when it ended.
+    """
+    unknown, answered = _first(history, Kind.UNKNOWN), _first(history, Kind.OK)
+    begun: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    for record in history:
+        key = (record.room, record.request_id)
+        if record.kind is not Kind.INVOKE or key not in places:
+            continue
+        own = begun[record.client, record.room]
+        for before in reversed(own):
+            earlier = (before.room, before.request_id)
+            if unknown.get(earlier, math.inf) < answered.get(key, math.inf):
+                continue
+            if places[earlier] > places[key]:
+                yield Violation("I3", f"two sends of {record.client} changed places", (before, record))
+            break
+        own.append(record)
+
+
+def _first(history: Sequence[Record], kind: Kind) -> dict[tuple[int, str], float]:
+    """When each request had its first record of a kind."""
+    times: dict[tuple[int, str], float] = {}
+    for record in history:
+        if record.kind is kind:
+            times.setdefault((record.room, record.request_id), record.time)
+    return times

@@ -57,9 +57,7 @@ def overtaken(records: History, logs: dict[int, list[Stored]], _m: Memberships) 
 
 
 def own_order_swapped(records: History, _l: Logs, _m: Memberships) -> None:
-    for at, record in enumerate(records):
-        if record.kind is Kind.OK:
-            records[at] = replace(record, kind=Kind.UNKNOWN, sequence=0)
+    records[:] = [r for r in records if r.kind not in (Kind.OK, Kind.UNKNOWN)]
     first, second = (
         i for i, r in enumerate(records) if r.kind is Kind.INVOKE and r.request_id in ("r4", "r6")
     )

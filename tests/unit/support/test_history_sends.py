@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.histories import good, promises
-from tests.support.history import Kind, check
+from tests.support.histories import ANNA, ROOM, good, promises
+from tests.support.history import Kind, Record, Stored, check
 
 
 @pytest.mark.parametrize("unknown_at", [2.2, 2.6, None], ids=["before", "after", "never"])
@@ -28,3 +28,48 @@ def test_a_refusal_after_an_unknown_attempt_of_another_request_is_definite() -> 
     at = next(i for i, r in enumerate(records) if r.kind is Kind.OK and r.request_id == "r7")
     records[at] = replace(records[at], kind=Kind.FAIL, sequence=0)
     assert promises(check(records, logs, memberships)) == {"I2"}
+
+
+Times = dict[str, list[tuple[Kind, float]]]
+BEGUN = {"a": [(Kind.INVOKE, 1.0)], "b": [(Kind.INVOKE, 2.0)], "c": [(Kind.INVOKE, 3.0)]}
+
+
+@pytest.mark.parametrize(
+    ("log", "ends", "swapped"),
+    [
+        ("bca", {"a": [(Kind.UNKNOWN, 1.5)], "b": [(Kind.OK, 5.0)], "c": [(Kind.OK, 6.0)]}, False),
+        ("bca", {"a": [(Kind.UNKNOWN, 4.0)], "b": [(Kind.OK, 5.0)], "c": [(Kind.OK, 6.0)]}, False),
+        ("bca", {"a": [(Kind.UNKNOWN, 4.0), (Kind.FAIL, 4.5)], "b": [(Kind.OK, 5.0)]}, False),
+        ("bca", {"a": [(Kind.UNKNOWN, 4.0)], "b": [(Kind.UNKNOWN, 4.0)]}, False),
+        ("bca", {"a": [(Kind.UNKNOWN, 5.5)], "b": [(Kind.OK, 5.0)]}, True),
+        ("bca", {"a": [(Kind.OK, 4.0)], "b": [(Kind.UNKNOWN, 4.0)]}, True),
+        ("bca", {"b": [(Kind.UNKNOWN, 4.0)], "c": [(Kind.UNKNOWN, 4.0)]}, True),
+        ("cab", {"b": [(Kind.UNKNOWN, 2.5)]}, True),
+        ("acb", {"b": [(Kind.UNKNOWN, 2.5)], "c": [(Kind.OK, 6.0)]}, False),
+        ("abc", {}, False),
+    ],
+    ids=[
+        "unknown-when-the-next-began",
+        "unknown-when-the-next-was-answered",
+        "refused-after-an-unknown-attempt",
+        "both-unknown",
+        "unknown-after-the-next-was-answered",
+        "answered",
+        "under-way",
+        "around-an-unknown-one",
+        "only-the-unknown-one-is-late",
+        "in-order",
+    ],
+)
+def test_only_what_ended_unknown_may_stand_behind_what_its_sender_sent_later(
+    log: str, ends: Times, swapped: bool
+) -> None:
+    """One client begins a, b and c in this order, before any is answered."""
+    places = {name: place for place, name in enumerate(log, start=1)}
+    records = [
+        Record("anna", ANNA, time, kind, ROOM, places[name] if kind is Kind.OK else 0, request_id=name)
+        for name, begun in BEGUN.items()
+        for kind, time in (*begun, *ends.get(name, ()))
+    ]
+    stored = [Stored(place, name, 100 + place) for name, place in places.items()]
+    assert promises(check(records, {ROOM: stored}, {})) == ({"I3"} if swapped else set())
