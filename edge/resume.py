@@ -103,8 +103,10 @@ class Resumer:
         return room.room_id in self._behind.get(peer, ()) or room.room_id in (peer.moved or ())
 
     def bring(self, peer: Peer, room: Room, cursor: int) -> None:
-        """Sends what follows the cursor, and then what happens."""
-        if not self._fanout.watch(room, peer, cursor) and cursor <= room.log.head:
+        """Sends what follows the cursor, and then what happens. Who is ahead waits for the head to come to
+        the cursor, unless what follows it then is not theirs: their user left there, and came back later."""
+        away = room.joined(peer) > cursor + 1
+        if not self._fanout.watch(room, peer, cursor) and (away or cursor <= room.log.head):
             self._bring_on(peer, room, room.waiting[peer], careful=False)
 
     def _bring_on(self, peer: Peer, room: Room, replay: Replay, *, careful: bool) -> None:

@@ -142,7 +142,7 @@ class Rooms:
         """Begins a room for those of the user's peers that do not have it yet."""
         for peer in user.peers:
             said = peer.said_of(room.room_id)
-            if not room.has(peer) and said > room.log.head:
+            if not room.has(peer) and said > room.log.head and said >= room.joined(peer):
                 room.hold(peer, said)
                 self._mender.want(room)
             elif not room.has(peer):

@@ -86,6 +86,38 @@ async def test_one_that_is_ahead_of_its_edge_is_brought_on(edge: SmallEdge) -> N
     await end(edge, first, second)
 
 
+@pytest.mark.parametrize("read_first", [False, True])
+async def test_one_that_left_ahead_of_its_edge_is_brought_on(edge: SmallEdge, *, read_first: bool) -> None:
+    """It was told of its leaving on another edge, and its welcome is the first to tell of the return here."""
+    other = edge.connect(2)
+    edge.mending.cancel()
+    records = leave_and_return(edge)
+    edge.reader.gate.clear()
+    peer = edge.connect(1, {7: 4})
+    if read_first:
+        edge.reader.gate.set()
+    await settle()
+    edge.deliver(*records)
+    edge.reader.gate.set()
+    await end(edge, peer, other)
+
+
+async def test_so_is_one_that_returns_while_its_rooms_are_read(edge: SmallEdge) -> None:
+    """The list is of between; the return came by, before what it follows."""
+    other = edge.connect(2)
+    edge.mending.cancel()
+    records = [edge.store.append(7, message_event(2, "hi"))]
+    records.append(edge.store.append(7, message_event(1, ""), left=(1,)))
+    edge.rooms.expect(1)
+    between = edge.opened(1)
+    records.append(edge.store.append(7, message_event(2, "hi")))
+    edge.deliver(edge.store.append(7, message_event(1, ""), joined=(1,)))
+    peer = edge.welcome(between, {7: 4})
+    await settle()
+    edge.deliver(*records)
+    await end(edge, peer, other)
+
+
 async def test_a_list_that_tells_of_the_return_goes_on_with_the_replay(edge: SmallEdge) -> None:
     """It is being brought up to the leaving, and the return is heard by the list first."""
     edge.connect(2)
