@@ -57,6 +57,9 @@ class Stream(Wire):
     def _start(self, server: Server, path: str, metadata: Any) -> None:
         if self not in self._network.wires:
             return
+        if not server.open:
+            self._to_client.send(unavailable())
+            return
         handler = server.methods[path]
         context = Context(metadata, None)
 
@@ -81,6 +84,12 @@ class Stream(Wire):
                 self._to_client.send(context.failure)
 
         self._task = server.run(serve())
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """A server that ends cancels what still runs, and its connections close."""
+        if task.cancelled() and self in self._network.wires:
+            self._to_client.send(unavailable())
 
     def _probe(self) -> None:
         """Keepalive: a wire that is stalled for too long is over on both ends."""
