@@ -69,6 +69,9 @@ class Peer:
             await self.transport.send({"id": number, **body})
             async with asyncio.timeout(seconds):
                 frame = await answer
+        except Closed:
+            await asyncio.sleep(0)  # the reader learns of it in a turn of its own, also when we ask again
+            raise
         finally:
             del self._waiting[number]
         if "error" in frame:
