@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from polychat.event.v1.room_event_pb2 import RoomEvent
 
 from chassis.postgres import open_pool
+from services.message.domain import EVERYTHING
 from services.message.memory import MemoryLog
-from services.message.ports import LogReader, LogWriter, ReceiptStore
+from services.message.ports import LogReader, LogWriter, Page, ReceiptStore
 from services.message.store import PostgresLogReader, PostgresLogWriter, PostgresReceipts
 from services.message.use_cases.sequencing import Result, Sequencer
 from tests.support.room_log import Tape
@@ -61,6 +63,17 @@ class World:
         await self.pool.execute("INSERT INTO log_epoch VALUES ($1)", epoch)
         rows = [(room_id, epoch, head) for room_id, head in heads.items()]
         await self.pool.executemany("INSERT INTO room_epoch VALUES ($1, $2, $3)", rows)
+
+
+def ends(result: Result) -> list[tuple[str, int, str]]:
+    """How the records of a result ended."""
+    return [(o.disposition.name, o.sequence, o.reason) for plan in result.committed for o in plan.outcomes]
+
+
+async def events_of(world: World, room_id: int) -> list[RoomEvent]:
+    """The stored events of a room."""
+    found = await world.reader.events(room_id, EVERYTHING, Page(0, True, 1000))
+    return [RoomEvent.FromString(event.payload) for event in found]
 
 
 TABLES = (

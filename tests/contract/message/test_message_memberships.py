@@ -2,29 +2,11 @@
 
 from __future__ import annotations
 
-from polychat.event.v1.room_event_pb2 import RoomEvent
-
-from services.message.domain import EVERYTHING, RequestKey
-from services.message.ports import Page
-from services.message.use_cases.sequencing import Result
-from tests.contract.message.conftest import PARTITION, World
+from services.message.domain import RequestKey
+from tests.contract.message.conftest import PARTITION, World, ends, events_of
 from tests.support.room_log import joined, left, request_id, rooms_of, sent
 
 ROOM, OTHER_ROOM = rooms_of(PARTITION, 2)
-SECOND_PARTITION = 6
-(FAR_ROOM,) = rooms_of(SECOND_PARTITION, 1)
-ALL = Page(0, True, 1000)
-
-
-def ends(result: Result) -> list[tuple[str, int, str]]:
-    """How the records of a result ended."""
-    return [(o.disposition.name, o.sequence, o.reason) for plan in result.committed for o in plan.outcomes]
-
-
-async def events(world: World, room_id: int = ROOM) -> list[RoomEvent]:
-    """The stored events of a room."""
-    found = await world.reader.events(room_id, EVERYTHING, ALL)
-    return [RoomEvent.FromString(event.payload) for event in found]
 
 
 async def test_joining_twice_and_leaving_twice_change_nothing(world: World) -> None:
@@ -41,7 +23,7 @@ async def test_joining_twice_and_leaving_twice_change_nothing(world: World) -> N
         ("DUPLICATE", 2, ""),
     ]
     assert [tuple(span) for span in (await world.reader.sight(ROOM, 1)).spans] == [(1, 2)]
-    assert len(await events(world)) == 2
+    assert len(await events_of(world, ROOM)) == 2
 
 
 async def test_a_change_without_effect_is_remembered(world: World) -> None:

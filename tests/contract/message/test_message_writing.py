@@ -8,27 +8,14 @@ from polychat.chat.v1.message_pb2 import Message
 from polychat.event.v1.room_event_pb2 import MessageCreated, RoomEvent
 
 from chassis.kafka import key_of
-from services.message.domain import EVERYTHING, Disposition, Raw, RequestKey
-from services.message.ports import Page
-from services.message.use_cases.sequencing import Result, Sequencer
-from tests.contract.message.conftest import PARTITION, World
+from services.message.domain import Disposition, Raw, RequestKey
+from services.message.use_cases.sequencing import Sequencer
+from tests.contract.message.conftest import PARTITION, World, ends, events_of
 from tests.support.room_log import Tape, archived, joined, left, request_id, rooms_of, sent
 
 ROOM, OTHER_ROOM = rooms_of(PARTITION, 2)
 SECOND_PARTITION = 6
 (FAR_ROOM,) = rooms_of(SECOND_PARTITION, 1)
-ALL = Page(0, True, 1000)
-
-
-def ends(result: Result) -> list[tuple[str, int, str]]:
-    """How the records of a result ended."""
-    return [(o.disposition.name, o.sequence, o.reason) for plan in result.committed for o in plan.outcomes]
-
-
-async def events(world: World, room_id: int = ROOM) -> list[RoomEvent]:
-    """The stored events of a room."""
-    found = await world.reader.events(room_id, EVERYTHING, ALL)
-    return [RoomEvent.FromString(event.payload) for event in found]
 
 
 async def test_events_get_sequences_numbers_and_times(world: World) -> None:
@@ -36,7 +23,7 @@ async def test_events_get_sequences_numbers_and_times(world: World) -> None:
     world.tape.put(joined(ROOM, 1, 1))
     world.tape.put(sent(ROOM, 1, 2, "first", message_id=77))
     assert ends(await world.write(await world.owner())) == [("COMMITTED", 1, ""), ("COMMITTED", 2, "")]
-    came, said = await events(world)
+    came, said = await events_of(world, ROOM)
     assert (came.sequence, came.member_joined.membership.user_id) == (1, 1)
     assert (said.sequence, said.create_time.seconds) == (2, 1000)
     inside = said.message_created.message
@@ -61,7 +48,7 @@ async def test_a_repeat_in_the_same_batch_and_in_a_later_one_is_the_first(world:
     assert ends(result) == [("COMMITTED", 3, ""), ("DUPLICATE", 2, "")]
     repeat = result.committed[0].outcomes[1]
     assert (repeat.message_id, repeat.create_millis) == (1_000_002, 1_000_000)
-    assert [event.sequence for event in await events(world)] == [1, 2, 3]
+    assert [event.sequence for event in await events_of(world, ROOM)] == [1, 2, 3]
 
 
 async def test_a_request_id_with_another_body_is_refused(world: World) -> None:
@@ -100,7 +87,7 @@ async def test_only_members_send_at_their_place_in_the_log(world: World) -> None
     )
     result = await world.write(await world.owner())
     assert [end[0] for end in ends(result)] == ["REJECTED", "COMMITTED", "COMMITTED", "COMMITTED", "REJECTED"]
-    assert len(await events(world)) == 3
+    assert len(await events_of(world, ROOM)) == 3
 
 
 async def test_nobody_sends_into_an_archived_room(world: World) -> None:
@@ -138,7 +125,7 @@ async def test_an_owner_that_stands_elsewhere_writes_nothing(world: World) -> No
     twin._positions = dict(owner._positions)
     await owner.process(batch)
     assert (await twin.process(batch)).fenced == {PARTITION}
-    assert len(await events(world)) == 1
+    assert len(await events_of(world, ROOM)) == 1
 
 
 async def test_a_lost_partition_does_not_hold_up_the_others_of_the_fetch(world: World) -> None:
@@ -210,7 +197,7 @@ async def test_time_never_goes_back_in_a_room(world: World) -> None:
     world.clock.now -= 500_000
     world.tape.put(sent(ROOM, 1, 2))
     await world.write(await world.owner())
-    assert [event.create_time.seconds for event in await events(world)] == [1000, 1000]
+    assert [event.create_time.seconds for event in await events_of(world, ROOM)] == [1000, 1000]
 
 
 async def test_a_commit_of_unknown_end_is_read_from_the_position(world: World) -> None:
@@ -252,7 +239,7 @@ async def test_a_claim_waits_for_the_commit_in_hand_and_then_sees_it(on_postgres
         stands = new.positions[PARTITION].next_offset
         assert (stands == number) == bool(result.committed) == (result.fenced == set())
         await world.write(new)
-    assert [event.sequence for event in await events(world)] == [1, 2, 3, 4, 5]
+    assert [event.sequence for event in await events_of(world, ROOM)] == [1, 2, 3, 4, 5]
 
 
 async def test_outcomes_name_who_waits(world: World) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
-import pytest
 from polychat.internal.link.v1.link_service_pb2 import (
     ConnectionSignal,
     OpenConnection,
@@ -14,14 +12,7 @@ from polychat.internal.log.v1.record_pb2 import RoomHint, RoomSignal
 
 from chassis.redis import room_channel
 from tests.support.chat_rig import ANN, BOB, Rig, opening, sending
-from tests.support.chat_world import running, settle
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    made = Rig()
-    async with running(made.world.members.run, made.typing.run, made.read):
-        yield made
+from tests.support.chat_world import settle
 
 
 async def test_a_connection_is_told_its_rooms(rig: Rig) -> None:

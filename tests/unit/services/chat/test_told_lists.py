@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
-
-import pytest
 
 from services.chat.use_cases.sending import draft
 from tests.support.chat_rig import ANN, BOB, Rig, opening
-from tests.support.chat_world import caller, running, settle
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    made = Rig()
-    async with running(made.world.members.run, made.typing.run, made.read):
-        yield made
+from tests.support.chat_world import caller, settle
 
 
 async def test_what_was_committed_while_the_list_came_is_told_as_a_head(rig: Rig) -> None:
