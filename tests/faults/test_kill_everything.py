@@ -3,60 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.api import Api
-from tests.support.armed import FOLDER
 from tests.support.matrix import Matrix
-from tests.support.stack import ROOT, START_SECONDS, Stack
+from tests.support.power_cut import kill_all, up_again
+from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 
 pytestmark = pytest.mark.timeout(300)
 
 
-def _up(stack: Stack, failpoints: Path) -> subprocess.CompletedProcess[str]:
-    """`up` again with the ports it had."""
-    urls = stack.state()["urls"]
-    kafka = int(urls["kafkaBootstrap"].rpartition(":")[2])
-    options = {
-        "--data": str(stack.data),
-        "--parts-base-port": str(kafka - 2),
-        "--grpc-base-port": str(urls["grpcPorts"]["edge"]),
-        "--http-port": stack.http_url.rpartition(":")[2],
-    }
-    words = [word for pair in options.items() for word in pair]
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.stack", "up", "--detach", *words],
-        cwd=ROOT,
-        env=os.environ | {FOLDER: str(failpoints)},
-        timeout=START_SECONDS,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-
-
-def _kill_all(run: Path) -> None:
-    """The supervisor first, so that it restarts nothing, then every part."""
-    files = sorted(run.glob("*.pid"), key=lambda file: file.stem != "up")
-    for pid in [int(file.read_text()) for file in files]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
 async def test_a_second_up_says_that_it_runs(own_stack: Stack, failpoints: Path) -> None:
     """And what to do; the first one is not disturbed."""
     before = own_stack.state()["parts"]
-    second = _up(own_stack, failpoints)
+    second = up_again(own_stack, failpoints)
     assert second.returncode != 0
     assert "runs already" in second.stdout
     assert str(own_stack.data) in second.stdout
@@ -72,8 +35,8 @@ async def test_after_everything_was_killed_all_is_found_again(own_stack: Stack, 
     listed = await api.pages("RoomService/ListRooms", {}, bert, "rooms")
     log = await api.log(bert, room)
     await api.close()
-    _kill_all(own_stack.data / "run")
-    again = _up(own_stack, failpoints)
+    kill_all(own_stack)
+    again = up_again(own_stack, failpoints)
     assert again.returncode == 0, again.stdout
     api = Api(own_stack.http_url)
     assert await api.log(bert, room) == log
@@ -92,7 +55,7 @@ async def test_a_power_cut_in_the_middle_of_the_traffic(
 ) -> None:
     """Everybody is sending when it comes; afterwards they go on by themselves, and nothing is lost."""
     async with matrix.fault("power cut", swarm):
-        _kill_all(own_stack.data / "run")
-        again = await asyncio.to_thread(_up, own_stack, failpoints)
+        kill_all(own_stack)
+        again = await asyncio.to_thread(up_again, own_stack, failpoints)
         assert again.returncode == 0, again.stdout
     await matrix.judge(swarm)

@@ -6,8 +6,10 @@ from tests.nemesis.client_faults import client_faults
 from tests.nemesis.consul_faults import consul_faults
 from tests.nemesis.failpoint_faults import failpoint_faults
 from tests.nemesis.fault import Fault
+from tests.nemesis.joint_faults import joint_faults
 from tests.nemesis.kafka_faults import kafka_faults
 from tests.nemesis.link_faults import link_faults
+from tests.nemesis.loss_faults import loss_faults
 from tests.nemesis.postgres_faults import postgres_faults
 from tests.nemesis.processes import process_faults
 from tests.nemesis.redis_faults import redis_faults
@@ -23,5 +25,7 @@ def all_faults(*, links: bool = False) -> list[Fault]:
         *kafka_faults(),
         *client_faults(),
         *failpoint_faults(),
+        *joint_faults(),
+        *loss_faults(),
         *(link_faults() if links else ()),
     ]

@@ -34,10 +34,17 @@ Inject = Callable[[World, float, random.Random], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Fault:
-    """`name` is unique. Two faults of one `part` never happen at the same time."""
+    """`name` is unique. Two faults that have a part in common never happen at the same time."""
 
     name: str
     part: str
     inject: Inject
     seconds: tuple[float, float] = (0.0, 0.0)
     weight: int = 1
+    others: tuple[str, ...] = ()
+    """Parts that it hits beside `part`."""
+
+    @property
+    def parts(self) -> frozenset[str]:
+        """All that it hits."""
+        return frozenset((self.part, *self.others))

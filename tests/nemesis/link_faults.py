@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
 from typing import cast
 
 from tests.nemesis.fault import Fault, Inject, World
@@ -17,24 +18,43 @@ LINKS = (
     *("chat-postgres", "chat-redis", "chat-kafka"),
     *("message-postgres", "message-redis", "message-kafka"),
 )
+EDGES = ("edge-1", "edge-2")
 TOXICS: dict[str, dict[str, int]] = {
     "latency": {"latency": 200, "jitter": 50},
     "bandwidth": {"rate": 64},
     "timeout": {"timeout": 0},
 }
 """By toxiproxy's name for them; a timeout of 0 lets nothing through and closes nothing."""
+SILENCES = {"requests": "upstream", "answers": "downstream"}
+"""What is lost when only one direction of a link is silent, and toxiproxy's name for the direction."""
 SECONDS = (1.0, 8.0)
-"""Shorter and longer than a send may take; clients give up an answer after 15 s."""
+"""Shorter and longer than a send may take."""
+CLIENT_SECONDS = (1.0, 5.0)
+"""The edge may still take its 5 s for an answer, which is due in 10 s: nothing befalls it meanwhile."""
 
 
 def link_faults() -> list[Fault]:
     """Each lasts longer or shorter than a send may take."""
-    faults = []
-    for link in LINKS:
-        faults += [Fault(f"{kind} on {link}", f"link {link}", _toxic(link, kind), SECONDS) for kind in TOXICS]
-        faults.append(Fault(f"cut {link}", f"link {link}", _cut(link), SECONDS))
-        faults.append(Fault(f"reset {link}", f"link {link}", _reset(link)))
-    return faults
+    return [
+        Fault(
+            name,
+            f"link {link}",
+            inject,
+            CLIENT_SECONDS if link == "client" else SECONDS,
+            others=EDGES if link == "client" else (),
+        )
+        for link in LINKS
+        for name, inject in _faults_of(link)
+    ]
+
+
+def _faults_of(link: str) -> Iterator[tuple[str, Inject]]:
+    for kind in TOXICS:
+        yield f"{kind} on {link}", _toxic(link, kind)
+    for lost, stream in SILENCES.items():
+        yield f"no {lost} on {link}", _silent(link, stream)
+    yield f"cut {link}", _cut(link)
+    yield f"reset {link}", _reset(link)
 
 
 def _toxic(link: str, kind: str) -> Inject:
@@ -43,6 +63,14 @@ def _toxic(link: str, kind: str) -> Inject:
             await asyncio.sleep(seconds)
 
     return spoil
+
+
+def _silent(link: str, stream: str) -> Inject:
+    async def silence(world: World, seconds: float, _chance: random.Random) -> None:
+        async with cast(LinkedStack, world.stack).toxiproxy.silent(link, stream):
+            await asyncio.sleep(seconds)
+
+    return silence
 
 
 def _cut(link: str) -> Inject:

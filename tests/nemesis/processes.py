@@ -1,4 +1,4 @@
-"""Faults of processes: killed, frozen, asked to end, and a worker of PostgreSQL killed under it."""
+"""Faults of processes: killed, frozen, asked to end, short of descriptors; a worker of PostgreSQL killed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ import random
 import signal
 
 from tests.nemesis.fault import RETURN_SECONDS, Fault, Inject, World
+from tests.support.descriptors import without_descriptors
 from tests.support.family import family
 from tests.support.outages import frozen
 
 OURS = ("auth", "user", "chat", "message", "edge-1", "edge-2")
 BACKING = ("redis", "consul", "postgres", "kafka")
 FREEZE_SECONDS = (2.0, 15.0)
-FREEZE_EDGE_SECONDS = (2.0, 7.0)
-"""Clients give up an answer after 15 s, and a thawed edge may still take its 5 s for it."""
+FREEZE_EDGE_SECONDS = (2.0, 5.0)
+"""A thawed edge may still take its 5 s for an answer, and in 10 s there has to be one."""
+SHORT_SECONDS = (2.0, 10.0)
 STOP_SIGNALS = {"postgres": signal.SIGINT}
 """What the supervisor sends to end a part, where it is not SIGTERM."""
 
@@ -32,16 +34,22 @@ def process_faults() -> list[Fault]:
             Fault(f"end {part}", part, _ends(part, STOP_SIGNALS.get(part, signal.SIGTERM)), weight=again),
             Fault(f"freeze {part}", part, _freezes(part), freeze, again),
         ]
+    faults += [Fault(f"no descriptors in {part}", part, _runs_out(part), SHORT_SECONDS) for part in OURS]
     return faults
 
 
 def _ends(part: str, number: signal.Signals) -> Inject:
-    async def end(world: World, _seconds: float, _chance: random.Random) -> None:
-        pid = world.stack.pid(part)
-        os.kill(pid, number)
-        await world.stack.back(part, pid, RETURN_SECONDS)
+    async def ends(world: World, _seconds: float, _chance: random.Random) -> None:
+        await end(world, part, number)
 
-    return end
+    return ends
+
+
+async def end(world: World, part: str, number: signal.Signals) -> None:
+    """By a signal; returns when the supervisor has the part ready again."""
+    pid = world.stack.pid(part)
+    os.kill(pid, number)
+    await world.stack.back(part, pid, RETURN_SECONDS)
 
 
 def _freezes(part: str) -> Inject:
@@ -50,6 +58,14 @@ def _freezes(part: str) -> Inject:
             await asyncio.sleep(seconds)
 
     return freeze
+
+
+def _runs_out(part: str) -> Inject:
+    async def run_out(world: World, seconds: float, _chance: random.Random) -> None:
+        with without_descriptors(world.stack.pid(part)):
+            await asyncio.sleep(seconds)
+
+    return run_out
 
 
 async def _kill_worker(world: World, _seconds: float, chance: random.Random) -> None:

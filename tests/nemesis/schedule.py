@@ -49,11 +49,12 @@ def draw(seed: int, faults: Sequence[Fault], steps: int) -> list[Step]:
 
 def _step(chance: random.Random, faults: Sequence[Fault]) -> Step:
     pause = chance.uniform(*PAUSE_SECONDS)
-    chosen: dict[str, Fault] = {}
+    chosen: list[Fault] = []
     for _ in range(chance.choice(AT_ONCE)):
         fault = chance.choices(faults, [one.weight for one in faults])[0]
-        chosen.setdefault(fault.part, fault)
-    return Step(pause, tuple(_blow(chance, fault, first=not n) for n, fault in enumerate(chosen.values())))
+        if all(fault.parts.isdisjoint(other.parts) for other in chosen):
+            chosen.append(fault)
+    return Step(pause, tuple(_blow(chance, fault, first=not n) for n, fault in enumerate(chosen)))
 
 
 def _blow(chance: random.Random, fault: Fault, *, first: bool) -> Blow:

@@ -60,14 +60,10 @@ class Matrix:
         self._open = [(one, row) for one, row in self._open if one is not swarm]
         try:
             await swarm.finish()
-            broken = [*await swarm.judge(), *(f"no answer to {one}" for one in swarm.unanswered())]
+            broken = await broken_promises(swarm)
         except BaseException:
             _verdict(rows, "the swarm did not end")
             raise
-        slowest = swarm.journal.slowest_answer
-        if slowest > ANSWER_SECONDS:
-            broken.append(f"an answer took {slowest:.1f} s")
-        broken += swarm.caller.late(ANSWER_SECONDS) if swarm.caller else ()
         self._totals.append(_totals(swarm, rows, broken))
         _verdict(rows, f"{len(broken)} violations" if broken else "clean")
         assert broken == [], "\n".join(broken)
@@ -97,6 +93,15 @@ class Matrix:
 
     def _row(self, name: str) -> Row:
         return self._rows.setdefault(name, Row(name))
+
+
+async def broken_promises(swarm: Swarm) -> list[str]:
+    """Of a swarm that has ended, a sentence each: I1 to I6, complaints, missing and late answers."""
+    broken = [*await swarm.judge(), *(f"no answer to {one}" for one in swarm.unanswered())]
+    slowest = swarm.journal.slowest_answer
+    if slowest > ANSWER_SECONDS:
+        broken.append(f"an answer took {slowest:.1f} s")
+    return broken + (swarm.caller.late(ANSWER_SECONDS) if swarm.caller else [])
 
 
 def _verdict(rows: Iterable[Row], result: str) -> None:

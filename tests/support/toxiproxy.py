@@ -6,7 +6,7 @@ import asyncio
 import socket
 import struct
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -35,15 +35,28 @@ class Toxiproxy:
 
         The end of `timeout` closes the connections that it silenced.
         """
+        async with self._toxics(link, kind, STREAMS, attributes):
+            yield
+
+    @asynccontextmanager
+    async def silent(self, link: str, stream: str) -> AsyncIterator[None]:
+        """Nothing comes through in one of STREAMS; the end of the block closes the connections."""
+        async with self._toxics(link, "timeout", (stream,), {"timeout": 0}):
+            yield
+
+    @asynccontextmanager
+    async def _toxics(
+        self, link: str, kind: str, streams: Sequence[str], attributes: Mapping[str, int]
+    ) -> AsyncIterator[None]:
         toxics = f"/proxies/{link}/toxics"
         try:
-            for stream in STREAMS:
+            for stream in streams:
                 name = f"{kind}-{stream}"
                 body = {"name": name, "type": kind, "stream": stream, "attributes": attributes}
                 await self._call("POST", toxics, body)
             yield
         finally:
-            for stream in STREAMS:
+            for stream in streams:
                 await self._call("DELETE", f"{toxics}/{kind}-{stream}")
 
     @asynccontextmanager

@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from chassis.failpoints import POINTS
 from tests.nemesis.catalogue import all_faults
 from tests.nemesis.schedule import draw
 
@@ -29,7 +30,7 @@ def test_faults_that_come_together_hit_different_parts(seed: int) -> None:
     steps = draw(seed, FAULTS, 200)
     assert any(len(step.blows) > 1 for step in steps)
     for step in steps:
-        parts = [blow.fault.part for blow in step.blows]
+        parts = [part for blow in step.blows for part in blow.fault.parts]
         assert len(parts) == len(set(parts))
 
 
@@ -42,6 +43,26 @@ def test_every_fault_comes_in_a_long_run_and_lasts_as_long_as_it_may() -> None:
         assert shortest <= blow.seconds <= longest
 
 
+def test_a_power_cut_leaves_nothing_that_another_fault_could_hit() -> None:
+    """But what the clients do by themselves."""
+    [cut] = [fault for fault in FAULTS if fault.name == "power cut"]
+    spared = {fault.part for fault in FAULTS if cut.parts.isdisjoint(fault.parts)}
+    assert spared == {"clients"}
+
+
+def test_nothing_befalls_an_edge_while_its_clients_hear_nothing() -> None:
+    """An answer would have to wait for both, longer than it may."""
+    silent = [fault for fault in all_faults(links=True) if fault.part == "link client"]
+    assert silent
+    assert all(fault.parts > {"edge-1", "edge-2"} for fault in silent)
+
+
+def test_every_crash_window_of_the_product_is_killed_at() -> None:
+    """A new point in chassis/failpoints.py is one for the nemesis too."""
+    assert {name for name in POINTS if not any(f"kill at {name}" in fault.name for fault in FAULTS)} == set()
+
+
 def test_names_are_unique() -> None:
     """The report counts by name."""
-    assert len({fault.name for fault in FAULTS}) == len(FAULTS)
+    faults = all_faults(links=True)
+    assert len({fault.name for fault in faults}) == len(faults)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.api import Api, User
 from tests.support.journal import Journal
-from tests.support.matrix import Matrix
+from tests.support.matrix import ANSWER_SECONDS, Matrix, broken_promises
 from tests.support.swarm import Swarm
 
 
@@ -77,6 +77,15 @@ async def test_what_the_judgement_finds_stands_in_the_row(
     with pytest.raises(error):
         await matrix.judge(swarm)
     assert _results(matrix) == {"fault": result}
+
+
+@pytest.mark.parametrize(("seconds", "broken"), [(ANSWER_SECONDS, []), (12.3, ["an answer took 12.3 s"])])
+async def test_an_answer_that_came_too_late_is_a_broken_promise(seconds: float, broken: list[str]) -> None:
+    """However well everything else went; of all answers the slowest is told."""
+    swarm = JudgedSwarm()
+    for took in (0.1, seconds, 0.2):
+        swarm.journal.answered_in(took)
+    assert await broken_promises(swarm) == broken
 
 
 async def test_a_fault_that_went_wrong_once_is_not_made_good_by_the_next() -> None:
