@@ -22,6 +22,7 @@ class Report:
     broken: list[str] = field(default_factory=list)
     counts: Counter[Kind] = field(default_factory=Counter)
     slowest_answer: float = 0.0
+    bursts: int = 0
     moves: int = 0
     """Of clients into rooms and out of them."""
     unreached: Counter[str] = field(default_factory=Counter)
@@ -39,6 +40,7 @@ class Report:
         """Takes the final figures."""
         self.counts = journal.count(0, float("inf"))
         self.slowest_answer = journal.slowest_answer
+        self.bursts = journal.bursts
         self.moves = moves
         self.broken += broken
 
@@ -52,7 +54,7 @@ class Report:
             unreached = f"  ({self.unreached[name]} not reached)" if self.unreached[name] else ""
             yield f"  {name:<{width}} {count:>4}{unreached}"
         yield (
-            f"{self.counts[Kind.INVOKE]} sends, {self.counts[Kind.OK]} acknowledged, "
+            f"{self.counts[Kind.INVOKE]} sends, {self.bursts} bursts, {self.counts[Kind.OK]} acknowledged, "
             f"{self.counts[Kind.UNKNOWN]} times unknown at first, {self.counts[Kind.FAIL]} refused, "
             f"{self.counts[Kind.RECEIVE]} deliveries, {self.counts[Kind.GAP]} gaps, "
             f"{self.counts[Kind.READ]} receipts, {self.moves} joins and leaves"

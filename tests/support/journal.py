@@ -28,6 +28,7 @@ class Journal:
         self.records: list[Record] = []
         self.complaints: list[str] = []
         self.slowest_answer = 0.0
+        self.bursts = 0
         self._invoked: dict[str, float] = {}
         self._answers: list[Answer] = []
         self._latest: dict[Place, Answer] = {}

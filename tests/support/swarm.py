@@ -26,7 +26,8 @@ from tests.support.stored_event import stored_of
 from tests.support.swarm_client import SwarmClient
 from tests.support.transports import open_binary, open_json
 
-ROOMS_OF_A_CLIENT = 2
+BURSTING = 5
+"""One of so many clients sends bursts, too."""
 END_SECONDS = 90.0
 """For the last answers, and then for the last events, after everything runs again."""
 QUICK_SECONDS = 1.5
@@ -217,6 +218,7 @@ async def running_swarm(
             journal,
             seed + number,
             pace,
+            bursts=number % BURSTING == 0,
         )
         for number, user in enumerate(users)
     ]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any
@@ -20,22 +20,22 @@ from tests.support.journal import Journal
 from tests.support.peer import Peer, Refused
 from tests.support.stored_event import stored_of
 from tests.support.swarm_reads import Reads
+from tests.support.swarm_sends import Sends
 from tests.support.transports import Closed, Frame, Transport, kind_of
 
 Open = Callable[[], Awaitable[Transport]]
 PAUSE_SECONDS = (0.2, 1.0)
-"""Between two messages of one client in one room, times its pace."""
+"""Between two turns of one client in one room, times its pace."""
 READ_SHARE = 0.1
 """Of the events a client sees it says for this many that it has read up to there, one at a time."""
-TYPING_SHARE = 0.1
-"""Of its messages."""
 RECONNECT_SECONDS = (0.05, 0.5)
 TOKEN_EXPIRED, UNAUTHENTICATED, STOP = 4101, 4200, 4200
 
 
 class SwarmClient:
-    """A user with one connection at a time. In each room one message is on its way at most: it is
-    sent again, with the same request id, until the answer is definite, before the next one begins."""
+    """A user with one connection at a time. In each room one message is on its way at most, or one burst:
+    it is sent again, with the same request ids, until the answers are definite, before the next one begins.
+    """
 
     def __init__(
         self,
@@ -47,6 +47,8 @@ class SwarmClient:
         journal: Journal,
         seed: int,
         pace: float = 1.0,
+        *,
+        bursts: bool = False,
     ) -> None:
         self.name = name
         self.user = user
@@ -62,6 +64,15 @@ class SwarmClient:
         self._filling: dict[int, list[Json]] = {}
         self._fills: set[asyncio.Task[None]] = set()
         self.reads = Reads(self._connection, self._note, self._complain)
+        self._sends = Sends(
+            self._connection,
+            self._refresh,
+            self._note,
+            self._complain,
+            journal,
+            self._random,
+            bursts=bursts,
+        )
 
     async def run(self) -> None:
         """Stays connected until cancelled."""
@@ -78,11 +89,10 @@ class SwarmClient:
             self.reads.end()
 
     async def send_until(self, stopping: asyncio.Event, room: int) -> None:
-        """Sends one message after the other; returns after the answer to the last one."""
-        number = 0
+        """Sends one message or one burst after the other; returns after the last answer."""
+        texts = (f"{self.name} says {number}" for number in itertools.count(1))
         while not stopping.is_set():
-            number += 1
-            await self._send(room, f"{self.name} says {number}")
+            await self._sends.turn(room, texts)
             with contextlib.suppress(TimeoutError):
                 pause = self._pace * self._random.uniform(*PAUSE_SECONDS)
                 await asyncio.wait_for(stopping.wait(), pause)
@@ -145,42 +155,6 @@ class SwarmClient:
             with contextlib.suppress(Refused, Closed, TimeoutError):
                 await peer.ask({"refresh": {"accessToken": token}})
                 return
-
-    async def _send(self, room: int, text: str) -> None:
-        request_id = str(uuid.uuid4())
-        self._note(Kind.INVOKE, room, request_id=request_id, body=text)
-        while True:
-            peer = await self._connection()
-            began = time.monotonic()
-            try:
-                if self._random.random() < TYPING_SHARE:
-                    await peer.transport.send({"typing": {"roomId": str(room)}})
-                sent = await peer.send(room, text, request_id)
-            except Closed:
-                self._note(Kind.UNKNOWN, room, request_id=request_id)
-                self._connected.clear()
-            except TimeoutError:
-                self._note(Kind.UNKNOWN, room, request_id=request_id)
-                self._complain(f"got neither an answer nor a close for {request_id}")
-            except Refused as error:
-                if error.reason == "TOKEN_EXPIRED":
-                    await self._refresh()
-                    continue
-                if not error.retryable:
-                    self._note(Kind.FAIL, room, request_id=request_id)
-                    self._complain(f"was refused: {error}")
-                    return
-                if error.reason == "OUTCOME_UNKNOWN":
-                    self._note(Kind.UNKNOWN, room, request_id=request_id)
-                await asyncio.sleep(error.retry_after or 0.1)
-            else:
-                message = int(sent["messageId"])
-                self._note(
-                    Kind.OK, room, sequence=int(sent["sequence"]), request_id=request_id, message_id=message
-                )
-                return
-            finally:
-                self._journal.answered_in(time.monotonic() - began)
 
     def _take(self, frame: Frame) -> None:
         kind = kind_of(frame)

@@ -14,6 +14,8 @@ class Kind(enum.Enum):
     OK = "it was answered `sent`"
     FAIL = "it was refused: it must never appear, unless it was UNKNOWN before"
     UNKNOWN = "an attempt ended without a definite answer: it may be stored, whatever a later one is told"
+    PUT_OFF = "an attempt was refused for now and was not stored: what was sent behind it may be"
+    AGAIN = "the next attempt of a send begins"
     RESUME = "a connection begins after this sequence"
     RECEIVE = "an event arrived"
     SKIP = "events up to `to_sequence` are not for this client"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from tests.support.history.order import Places, check_order
 from tests.support.history.records import Kind, Logs, Record, Stored, Violation
 
 Requests = Mapping[tuple[int, str], Sequence[Stored]]
 """(room, request id) → the events stored for it."""
-Places = Mapping[tuple[int, str], int]
-"""(room, request id) → the sequence of its event."""
 
 
 def check_sends(history: Sequence[Record], logs: Logs) -> Iterable[Violation]:
@@ -26,7 +24,7 @@ def check_sends(history: Sequence[Record], logs: Logs) -> Iterable[Violation]:
     yield from _as_invoked(history, stored)
     places = {key: events[0].sequence for key, events in stored.items()}
     yield from _after_what_was_answered(history, places)
-    yield from _as_begun(history, places)
+    yield from check_order(history, places)
 
 
 def _at_most_once(stored: Requests) -> Iterable[Violation]:
@@ -93,35 +91,3 @@ def _after_what_was_answered(history: Sequence[Record], places: Places) -> Itera
         if before is not None and before.request_id != record.request_id and before.sequence > place:
             text = f"{record.request_id} began after {before.request_id} was answered and stands before it"
             yield Violation("I3", text, (before, record))
-
-
-def _as_begun(history: Sequence[Record], places: Places) -> Iterable[Violation]:
-    """One client's sends keep their order.
-
-    But an attempt that ended unknown may be stored seconds later, even when the next one was refused: its
-    send may stand behind those of the same client that were not answered yet when it ended.
-    """
-    unknown, answered = _first(history, Kind.UNKNOWN), _first(history, Kind.OK)
-    begun: dict[tuple[str, int], list[Record]] = defaultdict(list)
-    for record in history:
-        key = (record.room, record.request_id)
-        if record.kind is not Kind.INVOKE or key not in places:
-            continue
-        own = begun[record.client, record.room]
-        for before in reversed(own):
-            earlier = (before.room, before.request_id)
-            if unknown.get(earlier, math.inf) < answered.get(key, math.inf):
-                continue
-            if places[earlier] > places[key]:
-                yield Violation("I3", f"two sends of {record.client} changed places", (before, record))
-            break
-        own.append(record)
-
-
-def _first(history: Sequence[Record], kind: Kind) -> dict[tuple[int, str], float]:
-    """When each request had its first record of a kind."""
-    times: dict[tuple[int, str], float] = {}
-    for record in history:
-        if record.kind is kind:
-            times.setdefault((record.room, record.request_id), record.time)
-    return times

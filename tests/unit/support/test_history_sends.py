@@ -34,6 +34,11 @@ Times = dict[str, list[tuple[Kind, float]]]
 BEGUN = {"a": [(Kind.INVOKE, 1.0)], "b": [(Kind.INVOKE, 2.0)], "c": [(Kind.INVOKE, 3.0)]}
 
 
+def again(end: Kind, time: float) -> list[tuple[Kind, float]]:
+    """The first attempt ended so; the second one began half a second later and was answered."""
+    return [(end, time), (Kind.AGAIN, time + 0.5), (Kind.OK, time + 2.0)]
+
+
 @pytest.mark.parametrize(
     ("log", "ends", "swapped"),
     [
@@ -47,6 +52,14 @@ BEGUN = {"a": [(Kind.INVOKE, 1.0)], "b": [(Kind.INVOKE, 2.0)], "c": [(Kind.INVOK
         ("cab", {"b": [(Kind.UNKNOWN, 2.5)]}, True),
         ("acb", {"b": [(Kind.UNKNOWN, 2.5)], "c": [(Kind.OK, 6.0)]}, False),
         ("abc", {}, False),
+        ("bac", {"a": [(Kind.PUT_OFF, 4.0), (Kind.AGAIN, 4.5)], "b": [(Kind.OK, 4.2)]}, False),
+        ("bac", {"a": [(Kind.PUT_OFF, 5.5)], "b": [(Kind.OK, 5.0)]}, True),
+        ("bac", {"a": again(Kind.PUT_OFF, 4.0), "b": again(Kind.PUT_OFF, 4.1)}, True),
+        ("bac", {"a": again(Kind.UNKNOWN, 4.0), "b": again(Kind.PUT_OFF, 4.1)}, True),
+        ("bac", {"a": again(Kind.PUT_OFF, 4.0), "b": again(Kind.UNKNOWN, 4.1)}, False),
+        ("bac", {"a": again(Kind.UNKNOWN, 4.0), "b": again(Kind.UNKNOWN, 4.1)}, False),
+        ("bca", {"a": again(Kind.UNKNOWN, 1.5), "b": [(Kind.OK, 5.0)], "c": [(Kind.OK, 6.0)]}, True),
+        ("cab", {"a": [(Kind.OK, 2.5)], "b": [(Kind.UNKNOWN, 4.0)], "c": [(Kind.OK, 5.0)]}, True),
     ],
     ids=[
         "unknown-when-the-next-began",
@@ -59,12 +72,20 @@ BEGUN = {"a": [(Kind.INVOKE, 1.0)], "b": [(Kind.INVOKE, 2.0)], "c": [(Kind.INVOK
         "around-an-unknown-one",
         "only-the-unknown-one-is-late",
         "in-order",
+        "put-off-before-the-next-was-answered",
+        "put-off-after-the-next-was-answered",
+        "both-put-off-and-sent-again",
+        "only-the-other-one-may-be-stored",
+        "the-next-ended-unknown",
+        "both-unknown-and-sent-again",
+        "sent-again-before-the-next-began",
+        "answered-before-one-that-may-be-overtaken",
     ],
 )
-def test_only_what_ended_unknown_may_stand_behind_what_its_sender_sent_later(
+def test_only_a_failed_attempt_lets_a_send_stand_behind_what_its_sender_sent_later(
     log: str, ends: Times, swapped: bool
 ) -> None:
-    """One client begins a, b and c in this order, before any is answered."""
+    """One client begins a, b and c in this order, mostly before any is answered."""
     places = {name: place for place, name in enumerate(log, start=1)}
     records = [
         Record("anna", ANNA, time, kind, ROOM, places[name] if kind is Kind.OK else 0, request_id=name)
