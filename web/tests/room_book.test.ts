@@ -131,6 +131,44 @@ describe("a log that has grown again since a restore", () => {
     expect(book.log(ROOM)?.entries).toEqual([]);
   });
 
+  test("a room that a truncated welcome has no place for is void too, and begins again at its head", async () => {
+    book.welcomed(welcome(44n));
+    book.received(said(45));
+    book.cursors();
+    answers["ListRooms"] = () => listed(30, 30, 0);
+    book.welcomed(create(WelcomeSchema, { logEpoch: 7n, roomsTruncated: true }));
+    expect(book.log(ROOM)).toBeUndefined();
+    await settled();
+    book.received(said(31, "after the restore"));
+    expect(book.log(ROOM)?.cursor).toBe(31n);
+    expect(book.summary(ROOM)).toMatchObject({ head: 31n, unread: 1, lastMessage: { text: "after the restore" } });
+  });
+
+  test("what was being fetched is not waited for: it was of the log before", async () => {
+    book.welcomed(welcome(40n));
+    answers["ListEvents"] = () => Promise.reject(new TypeError("no line"));
+    book.received(said(60));
+    await settled();
+    book.cursors();
+    answers["ListEvents"] = () => ({ events: [] });
+    book.welcomed(create(WelcomeSchema, { ...welcome(50n), logEpoch: 7n }));
+    book.gap(create(GapSchema, { roomId: ROOM, fromSequence: 41n, headSequence: 50n }));
+    await settled();
+    book.received(said(51, "after the restore"));
+    expect(book.log(ROOM)?.cursor).toBe(51n);
+    expect(book.summary(ROOM)).toMatchObject({ head: 51n, unread: 1 });
+  });
+
+  test("leaving a room counts from its new numbers on, also where the membership had begun at a higher one", async () => {
+    book.welcomed(welcome(44n, 44n, 0, 40n));
+    book.cursors();
+    answers["ListRooms"] = () => listed(30, 30, 0);
+    book.welcomed(create(WelcomeSchema, { logEpoch: 7n, roomsTruncated: true }));
+    await settled();
+    book.received(left(31, ME));
+    expect(book.summary(ROOM)).toBeUndefined();
+  });
+
   test("a room that is shorter now counts from there, also when the line breaks before its gap has come", async () => {
     book.welcomed(welcome(44n));
     book.cursors();

@@ -147,15 +147,15 @@ export class RoomBook {
     if (!welcome.roomsTruncated) {
       for (const roomId of [...this.summaries.keys()]) if (!current.has(roomId)) this.left(roomId);
     }
-    // Whose place was told by neither side may have moved: the list, or the next event, begins it again.
-    for (const roomId of [...this.logs.keys()]) if (!current.has(roomId) && !this.told.has(roomId)) this.forget(roomId);
+    const restored = welcome.logEpoch !== this.epoch;
     this.epoch = welcome.logEpoch;
-    // Void from now on, whether or not the line holds until their gaps have come.
-    for (const roomId of welcome.resetRoomIds) {
-      this.forget(roomId);
-      const summary = this.summaries.get(roomId);
-      if (summary !== undefined) this.summaries.set(roomId, withReset(summary, 0n));
+    // Whose place was told by neither side may have moved: the list, or the next event, begins it again. After a restore no copy is
+    // kept, not even one that the welcome does not reset: what it still waits for was of the log before. Void from now on, whether
+    // or not the line holds until the gaps have come.
+    for (const roomId of [...this.logs.keys()]) {
+      if (restored || (!current.has(roomId) && !this.told.has(roomId))) this.forget(roomId);
     }
+    if (restored) for (const [roomId, summary] of this.summaries) this.summaries.set(roomId, withReset(summary, 0n));
     for (const state of welcome.rooms) {
       const { roomId } = state;
       // Whose place was not told begins at its head, and what is before it, back to the joining, is loaded when somebody looks.

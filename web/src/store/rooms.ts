@@ -67,7 +67,7 @@ export function withState(summary: RoomSummary, state: RoomState): RoomSummary {
 
 /** The server's log was set back to `head`; what it has of the room now comes with the next list. */
 export function withReset(summary: RoomSummary, head: bigint): RoomSummary {
-  return { ...summary, head, read: summary.read < head ? summary.read : head, lastMessage: null };
+  return { ...summary, joined: min(summary.joined, head), head, read: min(summary.read, head), lastMessage: null };
 }
 
 export function withEvent(summary: RoomSummary, event: RoomEvent, me: bigint): RoomSummary {
@@ -145,6 +145,10 @@ function deleted(last: LastMessage | null, messageId: bigint): LastMessage | nul
 function timeOf(room: Room): number {
   const time = room.lastMessage?.createTime ?? room.createTime;
   return time === undefined ? 0 : timestampMs(time);
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
 }
 
 function max(a: bigint, b: bigint): bigint {
