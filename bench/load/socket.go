@@ -37,12 +37,14 @@ func refusedBy(response *http.Response) *refusal {
 	return &refusal{strconv.Itoa(response.StatusCode), time.Duration(seconds) * time.Second}
 }
 
-func dial(address string) (*socket, error) {
+func dial(address string) (*socket, error) { return dialPath(address, "/ws") }
+
+func dialPath(address, path string) (*socket, error) {
 	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	request := "GET /ws HTTP/1.1\r\nHost: " + address + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+	request := "GET " + path + " HTTP/1.1\r\nHost: " + address + "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
 		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n" +
 		"Sec-WebSocket-Protocol: polychat.v1.json\r\n\r\n"
 	if _, err := io.WriteString(conn, request); err != nil {
