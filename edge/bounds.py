@@ -12,6 +12,9 @@ Beside them a replay holds one answer of the log, 512 KiB, and only while the pe
 was read from it and not handled is 320 KiB at most. Together less than 1.5 MiB. The kernel's share is
 bounded by TCP_NOTSENT_LOWAT (listening.py). The one exception is a reply larger than all that to a
 peer that has taken everything before: a page of history of 4 MiB, the most that a service may answer.
+
+Who is closed for taking too little gives back at once what its transport was not given: what is left,
+64 KiB and a portion at most, is not counted any more and lasts as long as a closing handshake may.
 """
 
 from __future__ import annotations
@@ -22,12 +25,23 @@ from edge.peer import Peer
 class Bounds:
     """What one WebSocket or stream may hold, and the slow ones."""
 
-    __slots__ = ("clogged_bytes", "fragments", "message_bytes", "peak", "slow", "slow_bytes", "unsent_bytes")
+    __slots__ = (
+        "clogged_bytes",
+        "ease_bytes",
+        "fragments",
+        "message_bytes",
+        "peak",
+        "slow",
+        "slow_bytes",
+        "unsent_bytes",
+    )
 
     def __init__(self, message_bytes: int, fragments: int, slow_bytes: int, unsent_bytes: int) -> None:
         self.message_bytes = message_bytes
         self.fragments = fragments
         self.slow_bytes = slow_bytes
+        self.ease_bytes = slow_bytes // 4
+        """At this much a slow peer is slow no more."""
         self.unsent_bytes = unsent_bytes
         self.clogged_bytes = 2 * unsent_bytes
         self.peak = 0

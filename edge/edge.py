@@ -30,9 +30,10 @@ from edge.link import Link
 from edge.listening import BACKLOG, listen
 from edge.log_reader import LogReader
 from edge.metrics import EdgeMetrics
-from edge.peer import Outbox
+from edge.peer import Outbox, Peer
 from edge.ports import Client, InstanceClient
 from edge.protocol.codes import CloseCode
+from edge.protocol.connection import Phase
 from edge.protocol.limits import FRAGMENTS, FRAME_BYTES
 from edge.requests import Requests
 from edge.resume import Resumer
@@ -129,13 +130,22 @@ async def _sweep(
         sessions.sweep()
         http.sweep()
         for peer in bounds.stalled(now, settings.stalled_seconds):
-            sessions.too_slow(peer)
-            peer.abort()
+            _close_slow(sessions, peer, CloseCode.SLOW, settings.unsent_bytes)
         for peer in bounds.heaviest(settings.unsent_total_bytes):
-            sessions.close(peer, CloseCode.OVERLOADED)
-            peer.abort()
+            _close_slow(sessions, peer, CloseCode.OVERLOADED, settings.unsent_bytes)
         metrics.unsent.set(sum(peer.unsent for peer in bounds.slow))
         metrics.unsent_peak.set(bounds.peak)
+
+
+def _close_slow(sessions: Sessions, peer: Peer, code: CloseCode, most: int) -> None:
+    """Gives up what a peer has not taken, so that its close code gets through. It is cut when it was closing
+    anyway, or when more bytes than `most` are left: of a large frame, which cannot end before its end."""
+    closing = peer.connection.phase is Phase.CLOSING
+    if not closing:
+        peer.drop_waiting()
+        sessions.close(peer, code)
+    if closing or peer.unsent > most:
+        peer.abort()
 
 
 async def _drain(sessions: Sessions, http: HttpServer, settings: EdgeSettings) -> None:

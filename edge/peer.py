@@ -237,6 +237,11 @@ class Peer(ABC):
         """Closes the wire after what is pending."""
 
     @abstractmethod
+    def drop_waiting(self) -> None:
+        """Forgets what is not sent, but for a frame that was begun and little more: the peer is slow and is
+        to be closed. From now on it counts as quick."""
+
+    @abstractmethod
     def abort(self) -> None:
         """Cuts the wire."""
 

@@ -2,16 +2,14 @@
 
 Handshake, frames in, control frames and the closing handshake are `ServerProtocol`'s (Sans-I/O).
 Frames out are encoded once and written straight to the transport; `pause_writing` tells when a peer
-is slow, so that the hot path checks nothing. No task, queue or timer for each connection.
+is slow, and from then on they wait here. No task, queue or timer for a connection that is quick.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import math
 import socket
-import sys
-import termios
 from typing import Protocol, cast
 
 from websockets.frames import CloseCode as RfcCloseCode
@@ -19,17 +17,17 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from edge import kernel
 from edge.bounds import Bounds
 from edge.peer import Outbox, Peer
 from edge.protocol.codes import CloseCode
 from edge.protocol.connection import Connection
 from edge.protocol.errors import FrameInvalid
 from edge.protocol.events import Wire
+from edge.waiting import Waiting
 from edge.websocket import SUBPROTOCOLS
 
 NO_CLOSE_FRAME = 1006
-BYTES_ACKED_AT = 120
-"""Of `tcpi_bytes_acked` in struct tcp_info, a uint64."""
 
 
 class Application(Protocol):
@@ -63,6 +61,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         "_reading",
         "_transport",
         "_waiter",
+        "_waiting",
     )
 
     def __init__(
@@ -83,6 +82,8 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         self._fragments: list[bytes] | None = None
         self._reading = True
         self._waiter: asyncio.Future[None] | None = None
+        self._waiting: Waiting | None = None
+        """While it is slow: what the transport is given when it has little left."""
         self._added = 0
 
     # ---- transport ------------------------------------------------------------------------------
@@ -96,8 +97,9 @@ class WebSocketPeer(Peer, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""
         protocol = self._protocol
+        said_all = protocol.close_sent is not None
         protocol.receive_data(data)
-        self._write_protocol()
+        self._write_protocol(said_all=said_all)
         for event in protocol.events_received():
             if isinstance(event, Frame):
                 self._frame(event)
@@ -113,25 +115,32 @@ class WebSocketPeer(Peer, asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 — the loop's signature
         """The transport is gone."""
         self._transport = None
-        self._bounds.slow.pop(self, None)
-        self._wake()
+        self._be_quick()
         sent, received = self._protocol.close_sent, self._protocol.close_rcvd
         first = sent if sent is not None and not self._protocol.close_rcvd_then_sent else received
         self._application.closed(self, first.code if first is not None else NO_CLOSE_FRAME)
 
     def pause_writing(self) -> None:
-        """The peer takes less than it is sent."""
-        self._added = 0
-        self._bounds.slow[self] = (None, 0.0)
+        """The peer takes less than it is sent, or than it was fed of what waits."""
+        if self._waiting is None and self._transport is not None:
+            self._added = 0
+            self._bounds.slow[self] = (None, 0.0)
+            self._waiting = Waiting()
+            self._transport.set_write_buffer_limits(self._bounds.ease_bytes, self._bounds.ease_bytes)
         self._weigh()
 
     def resume_writing(self) -> None:
-        """The peer caught up."""
-        self._bounds.slow.pop(self, None)
+        """The peer took most of what the transport had: it is fed, or has caught up."""
+        transport, waiting = self._transport, self._waiting
+        if transport is not None and waiting is not None:
+            waiting.feed(transport, self._bounds.ease_bytes)
+            if self.unsent > self._bounds.ease_bytes:
+                return
+            transport.set_write_buffer_limits(self._bounds.slow_bytes)
+        self._be_quick()
         if self.connection.clogged:
             self.connection.clogged = False
             self.outbox.later(self.resume_reading)
-        self._wake()
         self._application.drained(self)
 
     # ---- in ---------------------------------------------------------------------------------------
@@ -192,13 +201,17 @@ class WebSocketPeer(Peer, asyncio.Protocol):
             self._write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
     def _write(self, data: bytes) -> None:
-        transport = self._transport
+        transport, waiting = self._transport, self._waiting
         if transport is None:
             return
-        transport.write(data)
-        if self in self._bounds.slow:
-            self._added += len(data)
-            self._weigh()
+        if waiting is None:
+            transport.write(data)
+            return
+        waiting.put(data)
+        if self._protocol.state is not State.OPEN:
+            waiting.feed(transport, math.inf)  # the wire ends after this
+        self._added += len(data)
+        self._weigh()
 
     def _weigh(self) -> None:
         if self._bounds.over(self):
@@ -207,14 +220,17 @@ class WebSocketPeer(Peer, asyncio.Protocol):
             self._reading = False
             self._transport.pause_reading()
 
-    def _write_protocol(self) -> None:
+    def _write_protocol(self, *, said_all: bool = False) -> None:
+        """Writes what the library has to say; who has sent its close says nothing more, no pongs either."""
         for data in self._protocol.data_to_send():
-            if data:
+            if data and not said_all:
                 self._write(data)
-            elif self._transport is not None:
+            elif not data and self._transport is not None:
                 self._transport.close()
 
-    def _wake(self) -> None:
+    def _be_quick(self) -> None:
+        self._waiting = None
+        self._bounds.slow.pop(self, None)
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -227,12 +243,14 @@ class WebSocketPeer(Peer, asyncio.Protocol):
     @property
     def unsent(self) -> int:
         """See Peer."""
-        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+        waiting = self._waiting.size if self._waiting is not None else 0
+        return waiting + (self._transport.get_write_buffer_size() if self._transport is not None else 0)
 
     @property
     def backlog(self) -> int:
         """See Peer."""
-        return self.unsent + self._in_kernel()
+        sock = self._socket()
+        return self.unsent + (kernel.unacknowledged(sock) if sock is not None else 0)
 
     @property
     def taken(self) -> int:
@@ -243,17 +261,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
     def taken_in_all(self) -> int:
         """See Peer."""
         sock = self._socket()
-        if sock is None:
-            return 0
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_ACKED_AT + 8)
-        return int.from_bytes(info[BYTES_ACKED_AT:], sys.byteorder)
-
-    def _in_kernel(self) -> int:
-        """Bytes that the kernel has and the peer has not acknowledged; 0 where that cannot be asked."""
-        sock = self._socket()
-        if sock is None:
-            return 0
-        return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"), sys.byteorder)
+        return kernel.acknowledged(sock) if sock is not None else 0
 
     def _socket(self) -> socket.socket | None:
         transport = self._transport
@@ -280,6 +288,11 @@ class WebSocketPeer(Peer, asyncio.Protocol):
             if not self._reading and self._transport is not None:
                 self._reading = True
                 self._transport.resume_reading()
+
+    def drop_waiting(self) -> None:
+        """See Peer."""
+        self.pending = None
+        self._be_quick()
 
     def abort(self) -> None:
         """See Peer."""

@@ -144,10 +144,6 @@ class Sessions:
         peer.held = None
         peer.shut(code, reason)
 
-    def too_slow(self, peer: Peer) -> None:
-        """The peer took nothing for too long."""
-        self.close(peer, CloseCode.SLOW)
-
     def _handle(self, peer: Peer, incoming: Incoming) -> None:
         connection = peer.connection
         over_rate = connection.phase is Phase.OPEN and not self.admission.may_send(peer)

@@ -84,7 +84,7 @@ class StreamPeer(Peer):
         frame = self._frames.popleft()
         self._size -= len(frame)
         self._total += len(frame)
-        if self.slow and self._size <= self._bounds.slow_bytes // 4:
+        if self.slow and self._size <= self._bounds.ease_bytes:
             del self._bounds.slow[self]
             self._at_ease()
         return frame
@@ -149,9 +149,17 @@ class StreamPeer(Peer):
         self._frames.extend(pending or ())
         self._end(code, reason)
 
+    def drop_waiting(self) -> None:
+        """See Peer."""
+        self.pending = None
+        self._frames.clear()
+        self._size = 0
+        self._bounds.slow.pop(self, None)
+        self._taken.set()
+
     def abort(self) -> None:
         """See Peer."""
-        self._frames.clear()
+        self.drop_waiting()
         self._end(CloseCode.INTERNAL, "aborted")
         if self.handler is not None:
             self.handler.cancel()

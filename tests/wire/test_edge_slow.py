@@ -223,7 +223,8 @@ async def ask_for_ever(connected: ClientConnection) -> None:
 
 
 async def test_a_peer_that_takes_no_byte_is_cut() -> None:
-    async with open_here(stalled_seconds=0.2, slow_bytes=1024, unsent_bytes=64 * 1024 * 1024) as here:
+    short = {"stalled_seconds": 0.2, "close_seconds": 0.2}
+    async with open_here(slow_bytes=1024, unsent_bytes=64 * 1024 * 1024, **short) as here:
         here.world.room(7, 1, 2)
         async with sleeper(here, 1):
             for _ in range(600):
