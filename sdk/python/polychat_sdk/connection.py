@@ -139,7 +139,10 @@ class Connection:
         ) as socket:
             try:
                 async with asyncio.timeout(HELLO_SECONDS):
-                    await self._hello(socket)
+                    welcome = await self._hello(socket)
+                self._socket = socket
+                self._open.set()
+                await self._on_frame(welcome)  # which may wait for whoever reads events, however slow
                 while True:
                     async with asyncio.timeout(self._silence_seconds):
                         raw = await socket.recv()
@@ -147,7 +150,7 @@ class Connection:
             finally:
                 self._closed(socket)
 
-    async def _hello(self, socket: ClientConnection) -> None:
+    async def _hello(self, socket: ClientConnection) -> server_frame_pb2.ServerFrame:
         fresh, self._fresh_token = self._fresh_token, False
         hello = ClientFrame(id=next(self._ids))
         hello.hello.access_token = await self._tokens.access_token(fresh=fresh)
@@ -161,9 +164,7 @@ class Connection:
             raise PolychatError.of_frame(frame.error)
         if frame.welcome.HasField("heartbeat"):
             self._silence_seconds = MISSED_HEARTBEATS * frame.welcome.heartbeat.ToTimedelta().total_seconds()
-        await self._on_frame(frame)
-        self._socket = socket
-        self._open.set()
+        return frame
 
     async def _take(self, frame: server_frame_pb2.ServerFrame) -> None:
         waiting = self._replies.pop(frame.id, None)
