@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from polychat.chat.v1 import messaging_service_pb2
@@ -154,15 +154,15 @@ class Chat(Calls):
                 self._fill(skip.room_id)
         elif body == "gap":
             if frame.gap.reset and self.log.cursors().get(frame.gap.room_id):
-                await self._void(frame.gap.room_id)
+                await self._void([frame.gap.room_id])
             self.log.gap(frame.gap.room_id, frame.gap.head_sequence, reset=frame.gap.reset)
             self._fill(frame.gap.room_id)
 
     async def _on_welcome(self, welcome: server_frame_pb2.Welcome) -> None:
         if self._listing is not None:
             self._listing.cancel()
-        for room_id in self.log.restored(welcome.log_epoch, welcome.reset_room_ids):
-            await self._void(room_id)
+        told = [room.room_id for room in welcome.rooms]
+        await self._void(self.log.restored(welcome.log_epoch, told, welcome.reset_room_ids))
         for room in welcome.rooms:
             self._begin(room.room_id, room.head_sequence, room.joined_sequence)
         if welcome.rooms_truncated:
@@ -212,12 +212,15 @@ class Chat(Calls):
     def _is_joining(self, event: room_event_pb2.RoomEvent) -> bool:
         return event.member_joined.membership.user_id == self.user.user_id
 
-    async def _void(self, room_id: int) -> None:
-        """Whoever reads events is told in their order; a page that is under way is of the log before."""
-        filling = self._filling.pop(room_id, None)
-        if filling is not None:
-            filling.cancel()
-        await self._give(room_id)
+    async def _void(self, room_ids: Sequence[int]) -> None:
+        """Whoever reads events is told in their order, which may take until they read. A page that is under
+        way is of the log before, and none of them may move a cursor meanwhile."""
+        for room_id in room_ids:
+            filling = self._filling.pop(room_id, None)
+            if filling is not None:
+                filling.cancel()
+        for room_id in room_ids:
+            await self._give(room_id)
 
     def _fill(self, room_id: int) -> None:
         if room_id not in self._filling:

@@ -30,7 +30,7 @@ class RoomLog:
         self._cursors: dict[int, int] = {}
         self._wanted: dict[int, int] = {}
         self._named: frozenset[int] = frozenset()
-        """The rooms of the last `hello`: what they missed is replayed."""
+        """The rooms of the last `hello` that the server goes by: what they missed is replayed."""
         self.epoch = 0
         """Of the log that the cursors are of: what `hello` says with them."""
 
@@ -48,15 +48,20 @@ class RoomLog:
         """Whether the room has begun."""
         return room_id in self._cursors
 
-    def restored(self, epoch: int, reset: Iterable[int]) -> list[int]:
-        """Takes the epoch of a `welcome` and the rooms it resets; gives those whose copy is void.
+    def restored(self, epoch: int, told: Iterable[int], reset: Iterable[int]) -> list[int]:
+        """Takes the epoch of a `welcome`, the rooms that it tells and those that it resets; gives those whose
+        copy is void.
 
-        After a restore these are the ones it names, and all that `hello` could not name. Nothing is there of
-        them from now on: the former get a `gap`, the latter begin again with their head.
+        After a restore a copy holds only if `hello` named it, `welcome` tells its room without a reset, and
+        nothing of it is being fetched: all else was judged by nobody, or goes by the log before. Nothing is
+        there of a void copy from now on. A reset one gets a `gap`, the others begin again with their head.
         """
-        unnamed = self._cursors.keys() - self._named if epoch != self.epoch else set()
+        undone = set(reset)
+        if epoch != self.epoch:
+            holds = self._named.intersection(told) - undone - self._wanted.keys()
+            self._named = holds | undone
+            undone |= self._cursors.keys() - holds
         self.epoch = epoch
-        undone = unnamed.union(reset)
         void = [room_id for room_id in self._cursors if room_id in undone]
         for room_id in void:
             self._wanted.pop(room_id, None)

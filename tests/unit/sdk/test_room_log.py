@@ -109,7 +109,7 @@ def test_a_restore_voids_what_it_names_at_once() -> None:
     log.begin(ROOM + 1, 7)
     log.judge(ROOM, 52)
     assert log.named() == {ROOM: 50, ROOM + 1: 7}
-    assert log.restored(100, [ROOM, 4711]) == [ROOM]
+    assert log.restored(100, [ROOM, ROOM + 1], [ROOM, 4711]) == [ROOM]
     assert (log.epoch, log.cursors(), log.wanted(ROOM)) == (100, {ROOM: 0, ROOM + 1: 7}, 0)
     assert log.gap(ROOM, 60, reset=True) == 0
     assert log.paged(ROOM, [1, 2]) == [1, 2]
@@ -146,12 +146,48 @@ def test_a_room_that_began_after_the_hello_was_not_named_by_it() -> None:
 def test_a_restore_voids_what_hello_could_not_name() -> None:
     """Nothing of it holds, and it comes again from its first event on, not from the middle."""
     log = _many()
-    assert log.restored(0, []) == []
-    assert log.restored(100, []) == [HELLO_ROOMS]
+    assert log.restored(0, range(HELLO_ROOMS + 1), []) == []
+    assert log.restored(100, range(HELLO_ROOMS + 1), []) == [HELLO_ROOMS]
     assert log.cursors()[HELLO_ROOMS] == 0
     assert log.begin(HELLO_ROOMS, 9, joined_sequence=5) is Verdict.FETCH
     assert log.paged(HELLO_ROOMS, [2, 5]) == [2, 5]
     assert log.filled(HELLO_ROOMS, last_page=True, asked=9)
+
+
+def test_a_restore_voids_what_its_welcome_does_not_tell() -> None:
+    """As of a room that the user is in no more, or that a truncated welcome had no place for: nobody has
+    judged its cursor. What comes of it later has numbers that meant other events."""
+    log = RoomLog()
+    log.begin(ROOM, 50)
+    log.begin(ROOM + 1, 7)
+    log.named()
+    assert log.restored(0, [ROOM + 1], []) == []
+    assert log.restored(100, [ROOM + 1], []) == [ROOM]
+    assert log.cursors() == {ROOM: 0, ROOM + 1: 7}
+    assert log.judge(ROOM, 30) is Verdict.FETCH
+
+
+def test_such_a_room_begins_again_when_a_list_has_it() -> None:
+    """It was in the hello, but not as what it is now: nobody replays it."""
+    log = RoomLog()
+    log.begin(ROOM, 50)
+    log.named()
+    log.restored(100, [], [])
+    assert log.begin(ROOM, 30, joined_sequence=1) is Verdict.FETCH
+    assert log.paged(ROOM, range(1, 31)) == list(range(1, 31))
+
+
+def test_a_restore_voids_what_was_being_fetched() -> None:
+    """What was wanted was of the log before: events up to there may never have been, or be others."""
+    log = RoomLog()
+    log.begin(ROOM, 40)
+    assert log.judge(ROOM, 60) is Verdict.FETCH
+    log.named()
+    assert log.restored(100, [ROOM], []) == [ROOM]
+    assert log.begin(ROOM, 50) is Verdict.FETCH
+    assert log.paged(ROOM, range(1, 51)) == list(range(1, 51))
+    assert log.filled(ROOM, last_page=True, asked=log.wanted(ROOM))
+    assert log.judge(ROOM, 51) is Verdict.APPLY
 
 
 @given(st.lists(st.integers(1, 30), max_size=120))

@@ -1,0 +1,107 @@
+"""What a user of the SDK is told of a log that was set back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from polychat.edge.v1.server_frame_pb2 import ServerFrame
+from polychat.event.v1.room_event_pb2 import RoomEvent
+from polychat.message.v1.message_service_pb2 import ListEventsResponse
+from polychat.user.v1.user_pb2 import User
+from polychat_sdk import Chat, client
+
+ANNA, ROOM, OTHER = 9, 7, 8
+EPOCH = 1_790_000_000_000
+
+
+class Sdk:
+    """A Chat whose connection is this object: frames are put in."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[int] = []
+        """Message ids in the order of `events()`; minus a room's id for a reset."""
+        self.pages: dict[int, Sequence[RoomEvent]] = {}
+        self.paged = asyncio.Event()
+        tokens: Any = _Tokens()
+        self.chat = Chat("http://edge", tokens, on_reset=lambda room_id: self.told.append(-room_id))
+        monkeypatch.setattr(self.chat, "list_events", self._list_events)
+
+    async def say(self, *frames: ServerFrame) -> None:
+        """What the server sends. A welcome answers a hello with all cursors."""
+        for frame in frames:
+            if frame.HasField("welcome"):
+                self.chat.log.named()
+            await self.chat._on_frame(frame)
+
+    async def read_to(self, message_id: int) -> list[int]:
+        """What `events()` tells up to this message."""
+        async with asyncio.timeout(5):
+            async for event in self.chat.events():
+                self.told.append(event.message_created.message.message_id)
+                if self.told[-1] == message_id:
+                    break
+        return self.told
+
+    async def _list_events(self, room_id: int, after_sequence: int) -> ListEventsResponse:
+        self.paged.set()
+        events = [event for event in self.pages[room_id] if event.sequence > after_sequence]
+        return ListEventsResponse(events=events)
+
+
+class _Tokens:
+    user = User(user_id=ANNA, username="anna")
+
+
+@pytest.fixture
+def sdk(monkeypatch: pytest.MonkeyPatch) -> Sdk:
+    """A client whose queue has a place for all events."""
+    return Sdk(monkeypatch)
+
+
+def _welcome(heads: Mapping[int, int], *, epoch: int = 0, reset: Sequence[int] = ()) -> ServerFrame:
+    frame = ServerFrame(id=1)
+    frame.welcome.log_epoch = epoch
+    frame.welcome.reset_room_ids.extend(reset)
+    for room_id, head in heads.items():
+        frame.welcome.rooms.add(room_id=room_id, head_sequence=head)
+    return frame
+
+
+def _event(room_id: int, sequence: int, message_id: int) -> RoomEvent:
+    event = RoomEvent(room_id=room_id, sequence=sequence)
+    event.message_created.message.message_id = message_id
+    return event
+
+
+def _said(room_id: int, sequence: int, message_id: int) -> ServerFrame:
+    return ServerFrame(event=_event(room_id, sequence, message_id))
+
+
+async def test_a_room_that_a_restore_took_away_comes_back_as_it_is_then(sdk: Sdk) -> None:
+    """Its user is in it again at a lower number than they had seen: nothing from there on is passed over."""
+    await sdk.say(_welcome({ROOM: 0}), *(_said(ROOM, n, 100 + n) for n in range(1, 6)))
+    await sdk.say(_welcome({}, epoch=EPOCH))
+    sdk.pages[ROOM] = [_event(ROOM, 3, 203), _event(ROOM, 4, 204)]
+    await sdk.say(_said(ROOM, 4, 204))
+    assert await sdk.read_to(204) == [101, 102, 103, 104, 105, -ROOM, 203, 204]
+    assert sdk.chat.log.cursors() == {ROOM: 4}
+
+
+async def test_a_page_of_the_log_before_leaves_no_place_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits for a reader when the restored log is heard of, behind the word that another room is void."""
+    monkeypatch.setattr(client, "EVENT_QUEUE", 1)
+    sdk = Sdk(monkeypatch)
+    sdk.pages[OTHER] = [_event(OTHER, 1, 401)]
+    gap = ServerFrame()
+    gap.gap.room_id, gap.gap.head_sequence = OTHER, 60
+    await sdk.say(_welcome({ROOM: 0, OTHER: 0}), _said(ROOM, 1, 101), gap)
+    await sdk.paged.wait()
+    restored = _welcome({ROOM: 0, OTHER: 0}, epoch=EPOCH, reset=[ROOM, OTHER])
+    saying = asyncio.create_task(sdk.say(restored, _said(OTHER, 1, 501)))
+    await asyncio.sleep(0)  # until it waits for a reader as well
+    assert (await sdk.read_to(501))[-3:] == [-ROOM, -OTHER, 501]
+    await saying
+    assert sdk.chat.log.cursors() == {ROOM: 0, OTHER: 1}
