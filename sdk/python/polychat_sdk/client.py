@@ -22,6 +22,7 @@ from polychat_sdk.tokens import Tokens, login
 CLIENT = "polychat-python/0.1"
 EVENT_QUEUE = 10_000
 """Events waiting for `events()`; a reader slower than that makes the SDK stop reading the socket."""
+OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 PAGES_AT_ONCE = 8
 """Of rooms of which something was missed; the server takes so many requests and more at a time, 32 in all."""
 
@@ -101,8 +102,18 @@ class Chat(Calls):
         """Sends a message and returns when it is committed.
 
         Goes on over lost connections and unknown outcomes with the same request id, so the message is
-        there once. The messages of a room leave one after the other, in the order of the calls. Raises
-        PolychatError when the server refuses it.
+        there once. The messages of a room leave one after the other, in the order of the calls.
+
+        Raises PolychatError when the server refuses it; then nothing was stored. But a refusal that comes
+        after an attempt without an answer is not definite: that one may have been stored, or be about to be,
+        and its sender removed from the room since. It is raised as UNAVAILABLE / OUTCOME_UNKNOWN, with the
+        refusal as its cause and the request id in `metadata["requestId"]`. Sending the same again with that
+        id is always safe, and what it returns is the answer; what refuses it says no more than before,
+        although it looks definite to a call of its own. Whoever may read the room finds the message, if there
+        is one, by the `request_id` of its event.
+
+        Just as little is known when this is cancelled, or raises Stopped because the connection ended for
+        good: so give a request id of your own where it matters.
         """
         request = messaging_service_pb2.SendMessageRequest(
             room_id=room_id,
@@ -110,15 +121,19 @@ class Chat(Calls):
             text=text,
             reply_to_message_id=reply_to_message_id,
         )
+        unanswered = False
         async with self._sending[room_id]:
             while True:
                 try:
                     return (await self._connection.ask(client_frame_pb2.ClientFrame(send=request))).sent
                 except Disconnected:
-                    continue
+                    unanswered = True
                 except PolychatError as error:
                     if not error.retryable:
+                        if unanswered and not _is_definite(error):
+                            raise _unknown(request.request_id, error) from error
                         raise
+                    unanswered = unanswered or error.reason == OUTCOME_UNKNOWN
                     await asyncio.sleep(error.retry_after or RESEND_SECONDS)
 
     async def events(self) -> AsyncIterator[room_event_pb2.RoomEvent]:
@@ -245,3 +260,16 @@ class Chat(Calls):
                 await self._give(by_sequence[sequence])
             if self.log.filled(room_id, last_page=not page.next_page_token, asked=asked):
                 return
+
+
+def _is_definite(error: PolychatError) -> bool:
+    """Whether it says something of the attempts before, too: an id that another message has was never this
+    one's. Stopped is no answer at all, and told as it is."""
+    return isinstance(error, Stopped) or error.reason == "REQUEST_ID_REUSED"
+
+
+def _unknown(request_id: str, refusal: PolychatError) -> PolychatError:
+    text = f"an attempt was not answered, and the next one refused ({refusal})"
+    return PolychatError(
+        "UNAVAILABLE", OUTCOME_UNKNOWN, text, retryable=True, metadata={"requestId": request_id}
+    )

@@ -1,33 +1,41 @@
-"""What a user of the SDK is told of a log that was set back."""
+"""What a user of the SDK is told: of a log that was set back, and of sends that were refused late."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from polychat.edge.v1.client_frame_pb2 import ClientFrame
 from polychat.edge.v1.server_frame_pb2 import ServerFrame
 from polychat.event.v1.room_event_pb2 import RoomEvent
 from polychat.message.v1.message_service_pb2 import ListEventsResponse
 from polychat.user.v1.user_pb2 import User
-from polychat_sdk import Chat, client
+from polychat_sdk import Chat, PolychatError, client
+from polychat_sdk.errors import Disconnected
 
 ANNA, ROOM, OTHER = 9, 7, 8
 EPOCH = 1_790_000_000_000
+REQUEST_ID = "0198c0de-0000-4000-8000-000000000001"
 
 
 class Sdk:
-    """A Chat whose connection is this object: frames are put in."""
+    """A Chat whose connection is this object: frames are put in, requests have the answers of a list."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.told: list[int] = []
         """Message ids in the order of `events()`; minus a room's id for a reset."""
         self.pages: dict[int, Sequence[RoomEvent]] = {}
         self.paged = asyncio.Event()
+        self.answers: deque[ServerFrame | Exception] = deque()
+        self.asked: list[ClientFrame] = []
         tokens: Any = _Tokens()
         self.chat = Chat("http://edge", tokens, on_reset=lambda room_id: self.told.append(-room_id))
         monkeypatch.setattr(self.chat, "list_events", self._list_events)
+        monkeypatch.setattr(self.chat._connection, "ask", self._ask)
+        monkeypatch.setattr(client, "RESEND_SECONDS", 0)
 
     async def say(self, *frames: ServerFrame) -> None:
         """What the server sends. A welcome answers a hello with all cursors."""
@@ -49,6 +57,13 @@ class Sdk:
         self.paged.set()
         events = [event for event in self.pages[room_id] if event.sequence > after_sequence]
         return ListEventsResponse(events=events)
+
+    async def _ask(self, frame: ClientFrame) -> ServerFrame:
+        self.asked.append(frame)
+        answer = self.answers.popleft()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
 class _Tokens:
@@ -105,3 +120,56 @@ async def test_a_page_of_the_log_before_leaves_no_place_behind(monkeypatch: pyte
     assert (await sdk.read_to(501))[-3:] == [-ROOM, -OTHER, 501]
     await saying
     assert sdk.chat.log.cursors() == {ROOM: 0, OTHER: 1}
+
+
+def _unknown() -> PolychatError:
+    return PolychatError("UNAVAILABLE", "OUTCOME_UNKNOWN", "not known yet", retryable=True)
+
+
+def _refused(reason: str = "NOT_A_MEMBER", *, retryable: bool = False) -> PolychatError:
+    return PolychatError("PERMISSION_DENIED", reason, "no", retryable=retryable)
+
+
+def _sent() -> ServerFrame:
+    frame = ServerFrame(id=1)
+    frame.sent.sequence = 4
+    return frame
+
+
+@pytest.mark.parametrize("lost", [Disconnected(), _unknown()], ids=["disconnected", "unknown"])
+async def test_a_refusal_after_an_attempt_without_an_answer_is_not_definite(
+    sdk: Sdk, lost: Exception
+) -> None:
+    """The sender may have been removed after the first was stored: its outcome is not known, and the error
+    has what it takes to find out."""
+    refusal = _refused()
+    sdk.answers += [lost, _refused("RATE_LIMITED", retryable=True), refusal]
+    with pytest.raises(PolychatError) as caught:
+        await sdk.chat.send(ROOM, "hello")
+    error = caught.value
+    assert (error.code, error.reason, error.retryable) == ("UNAVAILABLE", "OUTCOME_UNKNOWN", True)
+    assert error.__cause__ is refusal
+    assert {frame.send.request_id for frame in sdk.asked} == {error.metadata["requestId"]}
+
+
+async def test_a_refusal_is_definite_when_every_attempt_was_answered(sdk: Sdk) -> None:
+    """Who is told to wait is told that nothing was stored."""
+    refusal = _refused()
+    sdk.answers += [_refused("RATE_LIMITED", retryable=True), refusal]
+    with pytest.raises(PolychatError) as caught:
+        await sdk.chat.send(ROOM, "hello")
+    assert caught.value is refusal
+
+
+async def test_a_request_id_of_another_message_is_told_as_it_is(sdk: Sdk) -> None:
+    """No attempt with it was stored, nor will one be: had the first been, the second were its repeat."""
+    sdk.answers += [Disconnected(), _refused("REQUEST_ID_REUSED")]
+    with pytest.raises(PolychatError, match="REQUEST_ID_REUSED"):
+        await sdk.chat.send(ROOM, "hello", request_id=REQUEST_ID)
+
+
+async def test_an_attempt_without_an_answer_is_repeated_until_it_has_one(sdk: Sdk) -> None:
+    """With the same request id, so that the message is there once."""
+    sdk.answers += [Disconnected(), _unknown(), _sent()]
+    assert (await sdk.chat.send(ROOM, "hello", request_id=REQUEST_ID)).sequence == 4
+    assert [frame.send.request_id for frame in sdk.asked] == [REQUEST_ID] * 3
