@@ -14,7 +14,8 @@ bounded by TCP_NOTSENT_LOWAT (listening.py). The one exception is a reply larger
 peer that has taken everything before: a page of history of 4 MiB, the most that a service may answer.
 
 Who is closed for taking too little gives back at once what its transport was not given: what is left,
-64 KiB and a portion at most, is not counted any more and lasts as long as a closing handshake may.
+mostly 64 KiB and a portion and never more than unsent_bytes, is not counted any more and lasts as long
+as a closing handshake may.
 """
 
 from __future__ import annotations

@@ -174,9 +174,9 @@ async def test_what_waits_is_taken_back_at_whole_frames(peer: WebSocketPeer, app
     """What was begun goes on, and then comes the code. The memory of the rest is free at once."""
     transport = far_end(peer)
     transport.take(500)
-    peer.put(b"pending")
     waiter = asyncio.ensure_future(peer.drained())
     await asyncio.sleep(0)
+    peer.put(b"pending")
     peer.drop_waiting()
     assert peer.unsent == len(transport.kept) <= SLOW + 2000
     assert not peer.slow
