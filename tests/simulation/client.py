@@ -213,8 +213,9 @@ class Person:
     def _refused(self, room: int, request_id: str, error: PolychatError, sender: str) -> None:
         """Only a refusal of the first attempt says that there is no message; later it says too little. Who
         blurts (with a `sender` of its own) tries once; the SDK may have tried before."""
-        if error.reason in ("INTERNAL", "REQUEST_ID_REUSED", "FRAME_INVALID"):
-            self.journal.complaints.append(f"{self.name} was refused {request_id}: {error}")
+        told = error.__cause__ if isinstance(error.__cause__, PolychatError) else error
+        if told.reason in ("INTERNAL", "REQUEST_ID_REUSED", "FRAME_INVALID"):
+            self.journal.complaints.append(f"{self.name} was refused {request_id}: {told}")
         final = sender and not error.retryable
         self._write(Kind.FAIL if final else Kind.UNKNOWN, room, sender, request_id=request_id)
 
