@@ -167,7 +167,7 @@ class Welcome(_message.Message):
     """There are more rooms; ListRooms has the rest."""
     log_epoch: _builtins.int
     """Another one after the restore of a backup: keep it with the cursors, and say it in the next hello. When it has changed, forget
-    what is kept of rooms that the hello did not name.
+    what is kept of rooms that the hello did not name or this does not tell, and of those of which something is being fetched.
     """
     @_builtins.property
     def server_time(self) -> _timestamp_pb2.Timestamp:

@@ -237,7 +237,7 @@ export type Welcome = Message<"polychat.edge.v1.Welcome"> & {
 
   /**
    * Another one after the restore of a backup: keep it with the cursors, and say it in the next hello. When it has changed, forget
-   * what is kept of rooms that the hello did not name.
+   * what is kept of rooms that the hello did not name or this does not tell, and of those of which something is being fetched.
    *
    * @generated from field: int64 log_epoch = 8;
    */
