@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator
 
@@ -12,11 +11,13 @@ import pytest
 import pytest_asyncio
 
 from tests.support.consul_kv import live_setting
+from tests.support.emptied import killed_and_emptied
 from tests.support.eventually import eventually
 from tests.support.history import Kind
 from tests.support.matrix import Matrix
 from tests.support.outages import down, frozen
 from tests.support.sight import sight
+from tests.support.signs import OUTAGE
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 
@@ -77,10 +78,8 @@ async def test_a_consul_that_comes_back_empty_has_everybody_again(
     before = await _entered(consul)
     assert all(before.values())
     async with matrix.fault("consul killed, back empty", swarm):
-        pid, began = own_stack.pid("consul"), time.monotonic()
-        shutil.rmtree(own_stack.data / "consul" / "data")
-        own_stack.kill("consul")
-        await own_stack.back("consul", pid)
+        began = time.monotonic()
+        await own_stack.back("consul", killed_and_emptied(own_stack, "consul"))
 
         async def all_entered() -> bool:
             return await _entered(consul) == before
@@ -152,14 +151,14 @@ async def test_a_consul_away_for_minutes_costs_no_send(
     own_stack: Stack, swarm: Swarm, matrix: Matrix, how: str
 ) -> None:
     """Longer than it keeps an entry whose check fails, and than any session lives."""
-    async with matrix.fault(f"consul {how} {AWAY_SECONDS:.0f} s", swarm):
+    async with matrix.fault(f"consul {how} {AWAY_SECONDS:.0f} s", swarm), sight(own_stack) as seen:
         began = time.monotonic()
         if how == "frozen":
             with frozen(own_stack, "consul"):
-                await asyncio.sleep(AWAY_SECONDS)
+                await seen.lasts(OUTAGE["consul"], AWAY_SECONDS)
         else:
             async with down(own_stack, "consul"):
-                await asyncio.sleep(AWAY_SECONDS)
+                await seen.lasts(OUTAGE["consul"], AWAY_SECONDS)
         assert _unsettled(swarm, began) == 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -12,6 +13,8 @@ from tests.support.api import Api, ApiError
 from tests.support.edges import on_each_edge
 from tests.support.outages import frozen
 from tests.support.peer import signed_in
+from tests.support.sight import sight
+from tests.support.signs import OUTAGE
 from tests.support.stack import Stack
 from tests.support.transports import open_binary, open_json
 
@@ -31,17 +34,20 @@ async def api(own_stack: Stack) -> AsyncIterator[Api]:
 
 
 async def test_a_signed_out_session_is_closed_without_redis(own_stack: Stack, api: Api) -> None:
-    """Within 30 s instead of 5; another session of the same user stays."""
+    """Within 30 s instead of 5, and the lack is seen; another session of the same user stays."""
     anna = await api.register("anna")
     other = await api.login(anna)
     async with (
         signed_in(await open_json(own_stack.ws_url), anna.access_token) as here,
         signed_in(await open_binary(own_stack.ws_url), other.access_token) as there,
+        sight(own_stack) as seen,
     ):
         with frozen(own_stack, "redis"):
-            await api.call("AuthService/Logout", {}, anna)
-            assert (await here.closed(REVOKE_SECONDS + SEND_SECONDS)).code == 4200
-            await there.call("RoomService/ListRooms", {})
+            async with asyncio.TaskGroup() as seeing:
+                seeing.create_task(seen.lasts(OUTAGE["redis"], SEND_SECONDS))
+                await api.call("AuthService/Logout", {}, anna)
+                assert (await here.closed(REVOKE_SECONDS + SEND_SECONDS)).code == 4200
+                await there.call("RoomService/ListRooms", {})
 
 
 async def test_messages_arrive_without_redis(own_stack: Stack, api: Api) -> None:

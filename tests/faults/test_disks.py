@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping
 
 import psycopg
 import pytest
@@ -14,6 +14,7 @@ import pytest_asyncio
 from tests.support.api import ApiError
 from tests.support.matrix import Matrix
 from tests.support.sight import sight
+from tests.support.signs import OUTAGE
 from tests.support.small_disk import SmallDisk, small_disk
 from tests.support.stack import ATTACH, Stack, data_folder, running_stack
 from tests.support.swarm import Swarm, running_swarm
@@ -68,9 +69,7 @@ async def test_a_full_disk_under_kafka_loses_nothing(
 ) -> None:
     """The broker cannot append, and ends; it starts again and again until there is space."""
     async with matrix.fault("kafka disk full", swarm), sight(stack) as seen, disks["kafka"].full():
-        await _refused(swarm)
-        await seen.everything(metric='problem{check="room_log"}', trouble="kafka")
-        await asyncio.sleep(FULL_SECONDS)
+        await _seen_and_refused(seen.lasts(OUTAGE["kafka"], FULL_SECONDS), swarm)
     await stack.ready(0)
 
 
@@ -79,18 +78,21 @@ async def test_a_full_disk_under_postgres_loses_nothing(
 ) -> None:
     """The server cannot write its WAL, and panics; it recovers as soon as there is space."""
     async with matrix.fault("postgres disk full", swarm), sight(stack) as seen, disks["postgres"].full():
+        # Until then it writes on in what it has, and nothing is missing.
         await asyncio.to_thread(_use_up_the_wal, stack.postgres_dsn)
-        await _refused(swarm)
-        await seen.everything(
-            metric='problem{check="(postgres|partitions)"}', trouble="/(postgres|partitions)"
-        )
-        await asyncio.sleep(FULL_SECONDS)
+        await _seen_and_refused(seen.lasts(OUTAGE["postgres"], FULL_SECONDS), swarm)
     await stack.ready(0)
 
 
 async def test_after_full_disks_nothing_is_lost(swarm: Swarm, matrix: Matrix) -> None:
     """No `sent` was false."""
     await matrix.judge(swarm)
+
+
+async def _seen_and_refused(lasts: Coroutine[None, None, None], swarm: Swarm) -> None:
+    async with asyncio.TaskGroup() as both:
+        both.create_task(lasts)
+        both.create_task(_refused(swarm))
 
 
 async def _refused(swarm: Swarm) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.support.matrix import Matrix
 from tests.support.outages import frozen
+from tests.support.sight import sight
+from tests.support.signs import OUTAGE
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 
@@ -22,12 +22,11 @@ pytestmark = pytest.mark.timeout(300)
 async def test_a_frozen_part_goes_on_and_sends_are_answered(
     own_stack: Stack, swarm: Swarm, matrix: Matrix, part: str
 ) -> None:
-    """SIGSTOP, then SIGCONT: what was cut off, given up or late does no harm."""
-    async with matrix.fault(f"{part} frozen {FROZEN_SECONDS:.0f} s", swarm):
+    """SIGSTOP, then SIGCONT: what was cut off, given up or late does no harm, and who calls it says so."""
+    async with matrix.fault(f"{part} frozen {FROZEN_SECONDS:.0f} s", swarm), sight(own_stack) as seen:
         pid = own_stack.pid(part)
         with frozen(own_stack, part):
-            # The fault itself lasts a time; nothing is waited for.
-            await asyncio.sleep(FROZEN_SECONDS)
+            await seen.lasts(OUTAGE.get(part), FROZEN_SECONDS)
     assert own_stack.pid(part) == pid
 
 

@@ -19,9 +19,11 @@ async def test_a_killed_part_comes_back_and_sends_are_answered(
 ) -> None:
     """SIGKILL in the middle of the traffic; within 30 s of its return every client sends again."""
     async with matrix.fault(f"{part} killed", swarm):
-        pid = own_stack.pid(part)
+        pid, log = own_stack.pid(part), own_stack.data / "logs" / "up.log"
+        told = log.stat().st_size
         own_stack.kill(part)
         await own_stack.back(part, pid)
+    assert f"{part} was ended by SIGKILL; restarting it" in log.read_text()[told:]
 
 
 async def test_after_all_kills_nothing_is_lost(swarm: Swarm, matrix: Matrix) -> None:

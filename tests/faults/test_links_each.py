@@ -16,6 +16,8 @@ import pytest_asyncio
 from tests.support.eventually import eventually
 from tests.support.matrix import Matrix
 from tests.support.peer import signed_in
+from tests.support.sight import Sight, sight
+from tests.support.signs import outage_of_link
 from tests.support.swarm import Swarm, running_swarm
 from tests.support.toxiproxy import Toxiproxy
 from tests.support.toxiproxy_stack import LinkedStack, linked_stack
@@ -42,24 +44,23 @@ LINKS = (
     *("message-postgres", "message-redis", "message-kafka"),
 )
 
-Fault = Callable[[Toxiproxy, str], Awaitable[None]]
+Fault = Callable[[Toxiproxy, str, Sight], Awaitable[None]]
 
 
-def _toxic(kind: str, **attributes: int) -> Fault:
-    async def lasts(toxiproxy: Toxiproxy, link: str) -> None:
+def _toxic(kind: str, *, silences: bool = False, **attributes: int) -> Fault:
+    async def lasts(toxiproxy: Toxiproxy, link: str, seen: Sight) -> None:
         async with toxiproxy.toxic(link, kind, **attributes):
-            # The fault itself lasts a time; nothing is waited for.
-            await asyncio.sleep(FAULT_SECONDS)
+            await seen.lasts(outage_of_link(link) if silences else None, FAULT_SECONDS)
 
     return lasts
 
 
-async def _cut(toxiproxy: Toxiproxy, link: str) -> None:
+async def _cut(toxiproxy: Toxiproxy, link: str, seen: Sight) -> None:
     async with toxiproxy.cut(link):
-        await asyncio.sleep(FAULT_SECONDS)
+        await seen.lasts(outage_of_link(link), FAULT_SECONDS)
 
 
-async def _resets(toxiproxy: Toxiproxy, link: str) -> None:
+async def _resets(toxiproxy: Toxiproxy, link: str, _seen: Sight) -> None:
     """Three times, so that connections that were just made anew are hit too."""
     sockets = 0
     for _ in range(3):
@@ -71,7 +72,7 @@ async def _resets(toxiproxy: Toxiproxy, link: str) -> None:
 FAULTS: dict[str, Fault] = {
     "slow": _toxic("latency", latency=LATENCY_MILLIS, jitter=JITTER_MILLIS),
     "narrow": _toxic("bandwidth", rate=BANDWIDTH_KB),
-    "half-open": _toxic("timeout", timeout=0),
+    "half-open": _toxic("timeout", silences=True, timeout=0),
     "cut": _cut,
     "reset": _resets,
 }
@@ -110,9 +111,12 @@ async def swarm(stack: LinkedStack) -> AsyncIterator[Swarm]:
 async def test_a_bad_link_loses_nothing_and_heals(
     stack: LinkedStack, swarm: Swarm, matrix: Matrix, link: str, fault: str
 ) -> None:
-    """Every send is answered or its connection closed in time, and all is normal again soon after."""
-    async with matrix.fault(f"{link} {fault}", swarm):
-        await FAULTS[fault](stack.toxiproxy, link)
+    """Every send is answered or its connection closed in time, and all is normal again soon after.
+
+    Of a link on which nothing comes through any more, its near end says so.
+    """
+    async with matrix.fault(f"{link} {fault}", swarm), sight(stack) as seen:
+        await FAULTS[fault](stack.toxiproxy, link, seen)
 
 
 @pytest.mark.long

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from tests.support.matrix import Matrix
 from tests.support.outages import frozen
 from tests.support.siblings import siblings
 from tests.support.sight import sight
+from tests.support.signs import OUTAGE
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 
@@ -120,10 +120,7 @@ async def test_a_kafka_frozen_for_long_needs_no_new_process(
     pids = [own_stack.pid(part) for part in ("chat", "message", "kafka")]
     async with matrix.fault(f"kafka frozen {KAFKA_SECONDS:.0f} s", swarm), sight(own_stack) as seen:
         with frozen(own_stack, "kafka"):
-            end = time.monotonic() + KAFKA_SECONDS
-            await seen.everything(metric='problem{check="(room_log|kafka)"}', trouble="kafka")
-            # The rest of the time it lasts; nothing is waited for.
-            await asyncio.sleep(end - time.monotonic())
+            await seen.lasts(OUTAGE["kafka"], KAFKA_SECONDS)
     assert pids == [own_stack.pid(part) for part in ("chat", "message", "kafka")]
 
 
@@ -135,9 +132,7 @@ async def test_a_postgres_away_for_a_minute_leaves_no_lag_and_no_memory(
     before = _resident(pid)
     async with matrix.fault(f"postgres frozen {POSTGRES_SECONDS:.0f} s", swarm), sight(own_stack) as seen:
         with frozen(own_stack, "postgres"):
-            end = time.monotonic() + POSTGRES_SECONDS
-            await seen.everything(metric='problem{check="(postgres|partitions)"}', trouble="/postgres")
-            await asyncio.sleep(end - time.monotonic())
+            await seen.lasts(OUTAGE["postgres"], POSTGRES_SECONDS)
             grown = _resident(pid) - before
         assert grown < GROWTH_KILOBYTES
 

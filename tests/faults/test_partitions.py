@@ -17,6 +17,7 @@ from tests.support.history import Kind
 from tests.support.matrix import Matrix
 from tests.support.netns import Unsupported, one_way_silence, own_network
 from tests.support.sight import sight
+from tests.support.signs import OUTAGE
 from tests.support.stack import ATTACH, Stack, running_stack
 from tests.support.swarm import Swarm, running_swarm
 
@@ -27,13 +28,6 @@ SETTLED_SECONDS = 3.0
 """After this nothing is answered any more that was on its way when the silence began."""
 ON_THE_WAY = {"postgres", "kafka"}
 """Of every message, from the send to `sent`."""
-SEEN_AS = {
-    "postgres": ('problem{check="(postgres|partitions)"}', "/(postgres|partitions)"),
-    "redis": ("chat_hints_connected|message_hints_lost", "(chat|message)/redis"),
-    "kafka": ('problem{check="(room_log|kafka)"}', "kafka"),
-    "consul": ("consul_reachable", "/consul"),
-}
-"""By part: a metric that moves, and who says that it is not well."""
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(180)]
 
@@ -68,11 +62,7 @@ async def test_a_one_way_silence_loses_nothing_and_heals(
     async with matrix.fault(f"silence {direction} {part}", swarm), sight(stack) as seen:
         with one_way_silence(direction, int(stack.part(part)["port"])):
             began = time.monotonic()
-            if part in SEEN_AS:
-                metric, trouble = SEEN_AS[part]
-                await seen.everything(metric=metric, trouble=trouble)
-            # The rest of the time it lasts; nothing is waited for.
-            await asyncio.sleep(began + SILENT_SECONDS - time.monotonic())
+            await seen.lasts(OUTAGE[part], SILENT_SECONDS)
             answered = swarm.journal.count(began + SETTLED_SECONDS, time.monotonic())[Kind.OK]
     if part in ON_THE_WAY:
         assert answered == 0, "it was not silent at all"

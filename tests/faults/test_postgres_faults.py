@@ -21,7 +21,7 @@ from tests.support.journal import Place
 from tests.support.matrix import Matrix
 from tests.support.outages import frozen
 from tests.support.peer import Refused, signed_in
-from tests.support.sight import sight
+from tests.support.sight import sight, troubles_now
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 from tests.support.transports import open_json
@@ -195,8 +195,7 @@ async def _apart(swarm: Swarm, owner: User) -> int:
 
 
 async def _no_trouble(stack: Stack) -> bool:
-    async with sight(stack) as seen:
-        return not seen.before.troubles
+    return not await troubles_now(stack)
 
 
 async def _one_send(stack: Stack, user: User, room: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,11 +16,12 @@ from redis.asyncio import Redis
 from chassis.redis import room_channel
 from tests.support.api import PASSWORD, Api, ApiError
 from tests.support.consul_kv import live_setting
+from tests.support.emptied import killed_and_emptied
 from tests.support.eventually import eventually
 from tests.support.matrix import Matrix
 from tests.support.outages import frozen
 from tests.support.peer import Refused, signed_in
-from tests.support.sight import sight
+from tests.support.sight import sight, troubles_now
 from tests.support.stack import Stack
 from tests.support.swarm import Swarm
 from tests.support.transports import open_json
@@ -44,12 +44,6 @@ async def redis(own_stack: Stack) -> AsyncIterator[Redis]:
     client = Redis.from_url(own_stack.redis_url)
     yield client
     await client.aclose()
-
-
-async def _killed_and_back(stack: Stack) -> None:
-    pid = stack.pid("redis")
-    stack.kill("redis")
-    await stack.back("redis", pid)
 
 
 @asynccontextmanager
@@ -169,8 +163,7 @@ async def test_a_redis_that_comes_back_empty_is_not_missed(
 ) -> None:
     """Killed, and its files with it."""
     async with matrix.fault("redis killed, back empty", swarm):
-        shutil.rmtree(own_stack.data / "redis" / "appendonlydir")
-        await _killed_and_back(own_stack)
+        await own_stack.back("redis", killed_and_emptied(own_stack, "redis"))
 
 
 async def test_a_frozen_redis_is_seen_and_limits_hold_without_it(
@@ -223,8 +216,7 @@ async def test_after_all_that_befell_redis_nothing_is_lost(
     """As after the kills; and what was degraded is whole again."""
 
     async def whole() -> bool:
-        async with sight(own_stack) as seen:
-            return not any("redis" in name for name in seen.before.troubles)
+        return not any("redis" in name for name in await troubles_now(own_stack))
 
     await eventually(whole, seconds=10, what="no process that misses Redis")
     await matrix.judge(swarm)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,10 +16,17 @@ import httpx
 
 from chassis.health import CHECK_SECONDS
 from tests.support.eventually import eventually
+from tests.support.signs import Signs
 from tests.support.stack import Stack
 
+SEEN_SECONDS = 10.0
+"""From the injection of a fault until it can be seen everywhere."""
+CALM_SECONDS = 30.0
+"""For what the fault before has left behind (HEAL): signs of that one would pass for signs of this one."""
 LOUD = frozenset({"warning", "error", "critical"})
 TRAFFIC = "_bucket{"
+PROBLEM, FINE = "_problem{", "0.0"
+"""A check that is fine again, or of a process that is new, shows no fault."""
 ASK_SECONDS = 1.0
 """A process that stands still answers nobody; the others are not kept waiting for it."""
 CHECKS_SECONDS = CHECK_SECONDS + ASK_SECONDS
@@ -50,15 +58,27 @@ class Sight:
     troubles: dict[str, str] = field(default_factory=dict)
     """What was not a trouble before."""
 
+    async def lasts(self, signs: Signs | None, seconds: float) -> None:
+        """Lets a fault that begins now last so long, and longer until it was seen, if it has signs.
+
+        Raises TimeoutError as `everything` does.
+        """
+        began = time.monotonic()
+        if signs is not None:
+            await self.everything(metric=signs.metric, log=signs.log, trouble=signs.trouble, since=began)
+        # The rest of the time it lasts; nothing is waited for.
+        await asyncio.sleep(max(0.0, began + seconds - time.monotonic()))
+
     async def everything(
-        self, *, metric: str, log: str = "", trouble: str | None = "", within: float = 10.0
+        self, *, metric: str, log: str, trouble: str | None, since: float | None = None
     ) -> None:
         """Returns when a sample, a loud log line and a readiness that match these have shown the fault.
 
         `metric` must name the outage, not the traffic: it is searched for in `process name{labels}`. With
         `trouble` None the fault is not one that readiness shows, such as a setting that is refused. Raises
-        TimeoutError, `within` seconds from now, with what was not seen.
+        TimeoutError with what was not seen SEEN_SECONDS after the injection at `since` (monotonic; now).
         """
+        within = SEEN_SECONDS if since is None else since + SEEN_SECONDS - time.monotonic()
         wanted: dict[str, tuple[str, Callable[[], Iterable[str]]]] = {
             "metric": (metric, lambda: self.metrics),
             "log line": (log, lambda: self.lines),
@@ -85,7 +105,9 @@ class Sight:
         """Notes what is new."""
         now = await _look(self._http, self.stack)
         self.metrics |= {
-            name for name, value in now.samples.items() if self.before.samples.get(name) != value
+            name
+            for name, value in now.samples.items()
+            if self.before.samples.get(name) != value and (value != FINE or PROBLEM not in name)
         }
         self.troubles |= {name: why for name, why in now.troubles.items() if name not in self.before.troubles}
         self.lines = [line for log, start in self._logs.items() for line in _loud(log, start)]
@@ -93,12 +115,28 @@ class Sight:
 
 @asynccontextmanager
 async def sight(stack: Stack) -> AsyncIterator[Sight]:
-    """Opens the eyes: open it before the fault is injected."""
-    async with httpx.AsyncClient(timeout=ASK_SECONDS, trust_env=False) as http:
+    """Opens the eyes when nothing is the matter: open it before the fault is injected."""
+    async with _client() as http:
         ours = stack.state()["urls"]["metricsPorts"]
         logs = [stack.data / "logs" / f"{name}.log" for name in ours]
-        before = await _look(http, stack)
+
+        async def calm() -> Look | None:
+            look = await _look(http, stack)
+            return None if look.troubles else look
+
+        before = await eventually(calm, seconds=CALM_SECONDS, what="a moment without troubles")
+        assert before is not None
         yield Sight(stack, http, before, {log: log.stat().st_size for log in logs})
+
+
+async def troubles_now(stack: Stack) -> Mapping[str, str]:
+    """By `process/check`, of all processes that answer."""
+    async with _client() as http:
+        return (await _look(http, stack)).troubles
+
+
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=ASK_SECONDS, trust_env=False)
 
 
 async def _look(http: httpx.AsyncClient, stack: Stack) -> Look:
