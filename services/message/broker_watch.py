@@ -20,8 +20,9 @@ from services.message.progress import Progress
 from services.message.use_cases.sequencing import Sequencer
 
 WATCH_SECONDS = 2.0
-SILENCE_SECONDS = 8.0
-"""Without an answer of the broker for this long the process is not ready."""
+SILENCE_SECONDS = 6.0
+"""Without an answer of the broker for this long the process is not ready: with the second between two looks
+at readiness, and the check itself, well within the 10 s after which an outage is to be seen."""
 
 log = logs.get("message")
 
