@@ -42,7 +42,9 @@ class Measured:
 
     def broken(self, who: str) -> list[str]:
         """What was promised and did not hold."""
-        return [f"{who}: {self.seen[kind]} {kind}" for kind in MUST_BE_ZERO if self.seen[kind]]
+        found = [f"{who}: {self.seen[kind]} {kind}" for kind in MUST_BE_ZERO if self.seen[kind]]
+        reasons = ", ".join(f"{count} {reason}" for reason, count in self.seen["reasons"].items())
+        return [*found, f"{who}: {reasons}"] if reasons else found
 
 
 async def generate(program: Path, words: Sequence[object], cpu: Callable[[], dict[str, float]]) -> Measured:

@@ -76,7 +76,7 @@ def repeat_of(product: Measured, floor: Measured | None) -> Repeat:
         figures["floorDeliverP99"] = floor.seen["deliverMillis"]["p99"]
         broken += floor.broken("floor")
         raw["floor"] = floor.seen | {"cpuSeconds": floor.cpu}
-    return Repeat(figures, product.parts, broken, raw)
+    return Repeat(figures, product.parts, broken=broken, raw=raw)
 
 
 async def placed(world: World, rooms: int, members: int) -> Path:

@@ -13,6 +13,8 @@ from bench.loads import Load, placed
 from bench.results import Once, Repeat
 from bench.world import World
 from tests.support.consul_kv import live_setting
+from tests.support.crowd_watch import total
+from tests.support.eventually import eventually
 
 P99_MILLIS = 500.0
 GROWTH = 1.5
@@ -20,10 +22,13 @@ GROWTH = 1.5
 HALVINGS = 2
 STEPS = 14
 """At the most, upwards or downwards."""
+DRAIN_SECONDS = 120.0
 NEVER = ("twice", "holes")
 """Wrong at any load. The rest may come of too much of it, is told to the client, and ends the ramp."""
 STEP_WARM, STEP_SECONDS = 0.1, 0.25
 """Shares of `--warm` and `--seconds` that a step takes."""
+LAST_OF_WARM = 1.0
+"""Before the first ramp the stack carries half of the first rate for `--warm` seconds and this one."""
 UNLIMITED = (
     ("edge", "frames_per_second", "10000"),
     ("edge", "frames_burst", "10000"),
@@ -79,12 +84,21 @@ class Ramp:
         async with AsyncExitStack() as settings:
             for setting in UNLIMITED:
                 await settings.enter_async_context(live_setting(world.stack, *setting))
+            await Load(self.rooms, self.members, self.start // 2).product(
+                world, place, world.options.warm, LAST_OF_WARM
+            )
             yield once
 
     async def _once(self, world: World, place: Path) -> Repeat:
         load = Load(self.rooms, self.members, self.start)
         time = (max(1.0, world.options.warm * STEP_WARM), max(2.0, world.options.seconds * STEP_SECONDS))
-        product = _Search(lambda rate: replace(load, rate=rate).product(world, place, *time))
+
+        async def step(rate: int) -> Measured:
+            measured = await replace(load, rate=rate).product(world, place, *time)
+            await eventually(lambda: _drained(world), seconds=DRAIN_SECONDS, what="the end of what was sent")
+            return measured
+
+        product = _Search(step)
         floor = _Search(lambda rate: replace(load, rate=rate).floor(world, *time))
         await highest(product.holds, self.start)
         if world.floor.program is not None:
@@ -94,7 +108,8 @@ class Ramp:
         broken = [f"product: {text}" for text in product.broken] + [f"floor: {text}" for text in floor.broken]
         if product.best is None:
             broken.append("no rate held")
-        return Repeat(figures, parts, broken, {"product": product.steps, "floor": floor.steps})
+        raw = {"product": product.steps, "floor": floor.steps}
+        return Repeat(figures, parts, broken=broken, raw=raw)
 
 
 class _Search:
@@ -134,7 +149,14 @@ class _Search:
         return {who + name[0].upper() + name[1:]: value for name, value in found.items()}
 
 
+async def _drained(world: World) -> bool:
+    """Nothing of a step that was too much is under way into the next."""
+    waiting = await total(world.stack, "chat", "polychat_chat_pending")
+    behind = await total(world.stack, "message", "polychat_message_consumer_lag_records")
+    return waiting == behind == 0
+
+
 def _words(step: Measured) -> str:
-    wrong = ", ".join(step.broken("")).replace(": ", "")
+    wrong = ", ".join(text.removeprefix(": ") for text in step.broken(""))
     p99 = step.seen["deliverMillis"].get("p99", float("nan"))
     return f"p99 {p99:.0f} ms, {step.micros:.1f} us per delivery{wrong and ', ' + wrong}"

@@ -77,8 +77,7 @@ def _parts(repeats: Sequence[Repeat]) -> Iterable[str]:
     }
     if not medians:
         return
-    first = next(iter(repeats[0].figures))
-    yield f"  where the time goes ({FIGURES[first]}; medians):"
+    yield f"  where the time goes ({FIGURES[repeats[0].parts_of]}; medians):"
     for part, value in sorted(medians.items(), key=lambda item: -item[1]):
         if value >= SMALL_SHARE * sum(medians.values()):
             yield f"    {part:<12}{number(value):>8}"

@@ -12,10 +12,11 @@ from bench.world import World
 
 @dataclass(frozen=True)
 class Repeat:
-    """Figures by their names in FIGURES; `parts` says what each part's CPU has in the first of them."""
+    """Figures by their names in FIGURES; `parts` says what each part of the stack has in one of them."""
 
     figures: Mapping[str, float]
     parts: Mapping[str, float] = field(default_factory=dict)
+    parts_of: str = "microsPerDelivery"
     broken: Sequence[str] = ()
     """Promises that did not hold, each in a sentence: the figures are worth nothing then."""
     raw: Mapping[str, Any] = field(default_factory=dict)
@@ -62,7 +63,7 @@ FIGURES = {
     "readsPerClient": "calls to message per client",
     "transactionsPerClient": "database transactions per client",
     "refusals": "attempts told to come later",
-    "cpuSeconds": "server CPU, s",
+    "millisPerClient": "server CPU, ms per client",
     "callP50": "call p50, ms",
     "callP99": "call p99, ms",
     "wholeP50": "the whole list p50, ms",

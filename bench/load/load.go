@@ -27,6 +27,8 @@ type settings struct {
 	rooms         []place
 	rate, text    int
 	warm, measure time.Duration
+	// How long what is missing is waited for at the end.
+	settle time.Duration
 }
 
 func (s *settings) people() int { return len(s.rooms[0].Tokens) }
@@ -46,10 +48,13 @@ type run struct {
 	sends    atomic.Int64
 	acks     atomic.Int64
 	refused  atomic.Int64
+	reasons  sync.Map
 	closed   atomic.Int64
 	over     atomic.Bool
 	first    int
 	spent    time.Duration
+	// Begins every text of this run.
+	tag []byte
 }
 
 func readPlace(path string) ([]place, error) {
@@ -84,6 +89,7 @@ func measure(s settings) error {
 	interval := time.Second / time.Duration(s.rate)
 	total := int((s.warm + s.measure) / interval)
 	r := &run{settings: s, messages: make([]message, total), first: int(s.warm / interval)}
+	r.tag = []byte(uuid()[:8] + " ")
 	members, err := connect(r)
 	if err != nil {
 		return err
@@ -95,7 +101,7 @@ func measure(s settings) error {
 		go func() { defer readers.Done(); m.read() }()
 	}
 	r.send(members, interval)
-	settle(r, members)
+	r.settled(members)
 	r.spent = used() - r.spent
 	fmt.Println("end")
 	r.over.Store(true)
@@ -147,7 +153,7 @@ func (r *run) send(members []*member, interval time.Duration) {
 		}
 		m := members[number%len(r.rooms)*r.people()+r.author(number)]
 		r.messages[number].due = int64(due)
-		head := fmt.Sprintf("%d ", number)
+		head := fmt.Sprintf("%s%d ", r.tag, number)
 		text := append([]byte(head), bytes.Repeat([]byte("x"), max(0, r.text-len(head)))...)
 		if m.socket.send(r.frame(m, number, text)) == nil {
 			r.sends.Add(1)
@@ -166,9 +172,9 @@ func (r *run) frame(m *member, number int, text []byte) []byte {
 		number+2, m.room, uuid(), text)
 }
 
-// settle waits until everything that was sent is answered and delivered, at most ten seconds.
-func settle(r *run, members []*member) {
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+// settled waits until everything that was sent is answered and delivered.
+func (r *run) settled(members []*member) {
+	for end := time.Now().Add(r.settle); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		delivered := int64(0)
 		for _, m := range members {
 			delivered += m.received.Load()
@@ -201,10 +207,15 @@ func (r *run) report(members []*member) error {
 			acks = append(acks, int32((acked-r.messages[n].due)/1000))
 		}
 	}
+	reasons := map[string]int64{}
+	r.reasons.Range(func(reason, count any) bool {
+		reasons[reason.(string)] = count.(*atomic.Int64).Load()
+		return true
+	})
 	sends, answered := r.sends.Load(), r.acks.Load()
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
 		"rooms": len(r.rooms), "members": r.people(), "rate": r.rate, "textBytes": r.text,
-		"sends": sends, "acks": answered, "refused": r.refused.Load(),
+		"sends": sends, "acks": answered, "refused": r.refused.Load(), "reasons": reasons,
 		"unanswered": sends - answered - r.refused.Load(), "unsent": int64(len(r.messages)) - sends,
 		"deliveries": delivered, "lost": answered*int64(r.people()) - delivered,
 		"twice": twice, "holes": holes, "gapped": gapped, "closed": r.closed.Load(),

@@ -29,6 +29,7 @@ func main() {
 	flag.IntVar(&s.text, "text", 128, "bytes of a text")
 	flag.DurationVar(&s.warm, "warm", 10*time.Second, "sending before the measured time")
 	flag.DurationVar(&s.measure, "measure", 20*time.Second, "measured time")
+	flag.DurationVar(&s.settle, "settle", 10*time.Second, "wait for what is missing at the end")
 	flag.Parse()
 	if s.floor {
 		s.rooms = floorRooms(rooms, people)

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-const complaints = 5
+const textMark = `"text":"`
 
 // floorID and floorEvent look like what the product sends, so that a frame of the floor is as long. The
 // floor writes the sequence over the zeros.
@@ -99,9 +99,7 @@ func (m *member) take(frame []byte) {
 	case bytes.Contains(head, []byte(`"sent":`)):
 		m.run.acked(int(number(frame, `"id":`)-2), now)
 	case bytes.Contains(head, []byte(`"error":`)):
-		if m.run.refused.Add(1) <= complaints {
-			fmt.Fprintf(os.Stderr, "%s\n", frame)
-		}
+		m.run.refuse(frame)
 	case bytes.HasPrefix(frame, []byte(`{"gap":`)):
 		to := number(frame, `"headSequence":"`)
 		m.gapped += max(0, to-m.sequence)
@@ -111,16 +109,29 @@ func (m *member) take(frame []byte) {
 	}
 }
 
+func (r *run) refuse(frame []byte) {
+	if r.refused.Add(1) == 1 {
+		fmt.Fprintf(os.Stderr, "the first refusal: %s\n", frame)
+	}
+	reason := "?"
+	if _, rest, found := bytes.Cut(frame, []byte(`"reason":"`)); found {
+		name, _, _ := bytes.Cut(rest, []byte(`"`))
+		reason = string(name)
+	}
+	count, _ := r.reasons.LoadOrStore(reason, &atomic.Int64{})
+	count.(*atomic.Int64).Add(1)
+}
+
 func (r *run) acked(sent int, now int64) {
 	r.messages[sent].acked.Store(now)
 	r.acks.Add(1)
 }
 
 func (m *member) event(frame []byte, now int64) {
-	sequence := number(frame, `"sequence":"`)
-	if !bytes.Contains(frame, []byte(m.room)) || !bytes.Contains(frame, []byte(`"text":"`)) {
+	if !bytes.Contains(frame, []byte(m.room)) {
 		return
 	}
+	sequence := number(frame, `"sequence":"`)
 	switch {
 	case sequence <= m.sequence:
 		m.twice++
@@ -129,8 +140,12 @@ func (m *member) event(frame []byte, now int64) {
 		m.holes += sequence - m.sequence - 1
 	}
 	m.sequence = sequence
+	text := bytes.Index(frame, []byte(textMark))
+	if text < 0 || !bytes.HasPrefix(frame[text+len(textMark):], m.run.tag) {
+		return // no message, or a late one of the run before
+	}
 	m.bytes += int64(len(frame))
-	sent := int(number(frame, `"text":"`))
+	sent := int(number(frame[text+len(textMark):], string(m.run.tag)))
 	if m.run.floor && m.run.author(sent) == m.place {
 		m.run.acked(sent, now) // the floor answers with the message itself
 	}

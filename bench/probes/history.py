@@ -44,4 +44,4 @@ async def _once(world: World, reader: User, rooms: list[int], chosen: random.Ran
         "rooms": float(len(rooms)),
     }
     broken = [f"{seen['wrong']} replies without {PAGE} messages"] if seen["wrong"] else []
-    return Repeat(figures, parts, broken, {"calls": seen})
+    return Repeat(figures, parts, "serverMicrosPerCall", broken, {"calls": seen})

@@ -26,4 +26,5 @@ async def _once(world: World) -> Repeat:
     await asyncio.sleep(world.options.seconds * LONGER)
     after, lasted = world.cpu(), time.monotonic() - began
     parts = {part: (spent - before.get(part, 0.0)) * 1e3 / lasted for part, spent in after.items()}
-    return Repeat({"idleMillisPerSecond": sum(parts.values())}, parts, raw={"seconds": lasted})
+    figure = "idleMillisPerSecond"
+    return Repeat({figure: sum(parts.values())}, parts, figure, raw={"seconds": lasted})

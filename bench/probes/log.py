@@ -92,7 +92,9 @@ async def _once(world: World, place: _Place) -> Repeat:
         "events": float(count),
     }
     broken = [] if stored == count else [f"{stored} of {count} records became messages"]
-    return Repeat(figures, parts, broken, {"seconds": lasted, "stoppedSeconds": began - stopped})
+    return Repeat(
+        figures, parts, "microsPerEvent", broken, {"seconds": lasted, "stoppedSeconds": began - stopped}
+    )
 
 
 async def _quiet(world: World, place: _Place) -> bool:

@@ -32,7 +32,7 @@ class _Work:
 
     calls: float
     transactions: int
-    cpu: float
+    cpu: dict[str, float]
 
 
 @asynccontextmanager
@@ -59,9 +59,10 @@ async def _once(world: World, at: Place, stay: int, gone: int) -> Repeat:
     before = await _work(world)
     await crowd.connect(stay, gone, spread=0.0, jitter=True)
     state = await crowd.up(crowd.size, WAIT_SECONDS)
-    used = sum(world.cpu().values()) - before.cpu
+    used = world.cpu()
     await asyncio.sleep(STATISTICS_SECONDS)
     after = await _work(world)
+    parts = {part: (spent - before.cpu.get(part, 0.0)) * 1e3 / gone for part, spent in used.items()}
     figures = {
         "caughtUpSeconds": state["backSeconds"]["max"],
         "caughtUpP50Seconds": state["backSeconds"]["p50"],
@@ -69,9 +70,10 @@ async def _once(world: World, at: Place, stay: int, gone: int) -> Repeat:
         "readsPerClient": (after.calls - before.calls) / gone,
         "transactionsPerClient": (after.transactions - before.transactions) / gone,
         "refusals": float(sum(state["refused"].values())),
-        "cpuSeconds": used,
+        "millisPerClient": sum(parts.values()),
     }
-    return Repeat(figures, broken=await crowd.judge(), raw={"crowd": state, "missed": sent})
+    raw = {"crowd": state, "missed": sent}
+    return Repeat(figures, parts, "millisPerClient", await crowd.judge(), raw)
 
 
 async def _connected(world: World, count: int) -> bool:
@@ -85,4 +87,4 @@ async def _work(world: World) -> _Work:
         commits = await postgres.fetchval("SELECT sum(xact_commit)::bigint FROM pg_stat_database")
     finally:
         await postgres.close()
-    return _Work(calls, int(commits), sum(world.cpu().values()))
+    return _Work(calls, int(commits), world.cpu())

@@ -61,4 +61,4 @@ async def _once(world: World, api: Api, user: User, count: int) -> Repeat:
         "rooms": float(count),
     }
     parts = {part: spent * 1e6 / (CALLS + WARM_CALLS) for part, spent in seen["cpuSeconds"].items()}
-    return Repeat(figures, parts, broken, {"page": seen, "wholeMillis": whole})
+    return Repeat(figures, parts, "serverMicrosPerCall", broken, {"page": seen, "wholeMillis": whole})
