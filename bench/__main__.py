@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from bench.report import json_line, model_lines, scenario_lines, target_table
 from bench.results import Repeat
 from bench.scenarios import SCENARIOS
-from bench.world import BenchError, Options, World, raise_descriptors, world
+from bench.world import BenchError, Options, World, need_descriptors, raise_descriptors, world
 
 ALL = "all"
 
@@ -26,6 +26,7 @@ def main() -> int:
     raise_descriptors()
     results: dict[str, list[Repeat]] = {}
     try:
+        need_descriptors(max(options.scaled(SCENARIOS[name].clients, 0) for name in names))
         for _, group in itertools.groupby(names, key=lambda name: sorted(SCENARIOS[name].env.items())):
             together = list(group)
             with world(options, SCENARIOS[together[0]].env) as running:

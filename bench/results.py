@@ -32,6 +32,8 @@ class Scenario:
 
     text: str
     open: Callable[[World], Opened]
+    clients: int
+    """Connections at the most, at full size."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Settings of the stack: environment variables, as `POLYCHAT_PRODUCE_PACE_MS`."""
     warm: bool = True

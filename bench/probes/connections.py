@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from bench.results import Once, Repeat
-from bench.world import World, need_descriptors
+from bench.world import World
 from tests.support.crowd_place import Place, place, tables
 from tests.support.crowd_watch import processes, resident
 
@@ -25,7 +25,6 @@ SETTLE_SECONDS = 3.0
 async def open_connections(world: World) -> AsyncIterator[Once]:
     """The people stay the same; every repeat has a fresh edge."""
     count = world.options.scaled(FULL, 50)
-    need_descriptors(count)
     async with place(world.stack, count, tables(count, ROOM)) as at:
         yield lambda: _once(world, at)
 

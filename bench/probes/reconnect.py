@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from bench.results import Once, Repeat
-from bench.world import World, need_descriptors
+from bench.world import World
 from tests.support.crowd_place import Place, place
 from tests.support.crowd_watch import total
 from tests.support.eventually import eventually
@@ -40,7 +40,6 @@ async def open_reconnect(world: World) -> AsyncIterator[Once]:
     """Rooms of eleven: ten come back, one is there all the time."""
     rooms = world.options.scaled(FULL, 20) // TOGETHER
     gone = rooms * TOGETHER
-    need_descriptors(gone + rooms)
     groups = [[n, *range(rooms + n * TOGETHER, rooms + (n + 1) * TOGETHER)] for n in range(rooms)]
     async with place(world.stack, gone + rooms, groups) as at:
         await at.crowd.connect(spread=at.crowd.size / PER_SECOND)
