@@ -40,7 +40,7 @@ async def test_a_delivery_costs_no_more_than_it_did(
         beside = await LOAD.floor(world, WARM, SECONDS)
         assert beside is not None
         assert {kind: product.seen[kind] for kind in NEVER} == dict.fromkeys(NEVER, 0)
-        assert product.seen["lost"] <= 0, "acknowledged and not delivered"
+        assert product.seen["lost"] <= 0, "acknowledged and not there ten seconds later"
         ratios.append(ratio(product, beside))
     print(f"\nof the floor: {', '.join(f'{one:.1f}' for one in ratios)}; {statistics.median(ratios):.1f}")
     assert statistics.median(ratios) <= PRESENT * ROOM_FOR_NOISE
