@@ -12,11 +12,11 @@ import (
 
 const textMark = `"text":"`
 
-// floorID and floorEvent look like what the product sends, so that a frame of the floor is as long. The
-// floor writes the sequence over the zeros.
+// floorID and floorEvent look like what the product sends, so that a frame of the floor is as long (the
+// actor makes good for the zeros, which the floor writes the sequence over).
 const floorID = 290_000_000_000_000_000
 const floorEvent = `{"event":{"roomId":"%s","sequence":"000000000000","createTime":"2026-01-01T00:00:00.000Z",` +
-	`"actorUserId":"290000000000000000","requestId":"%s","messageCreated":{"message":` +
+	`"actorUserId":"290000000","requestId":"%s","messageCreated":{"message":` +
 	`{"messageId":"290000000000000000","messageNumber":"1","senderUserId":"290000000000000000","text":"%s"}}}}`
 
 // A member is one connection and what it saw of its room.
