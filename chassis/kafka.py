@@ -40,9 +40,10 @@ def partition_of(room_id: int) -> int:
 def lost_when_closed(client: AIOKafkaClient) -> None:
     """Lets a request that comes just after the end of its connection fail with KafkaConnectionError.
 
-    aiokafka asks again after that one; any other error ends its fetching for good, without a word.
+    aiokafka asks again after that one; any other error ends its fetching, or its asking for the brokers and
+    their partitions, for good and without a word.
     """
-    send = client.send
+    send, update = client.send, client._metadata_update  # noqa: SLF001 — it sends past client.send
 
     async def checked(*arguments: Any, **options: Any) -> Any:
         try:
@@ -51,7 +52,14 @@ def lost_when_closed(client: AIOKafkaClient) -> None:
         except ConnectionResetError as error:
             raise KafkaConnectionError(str(error)) from error
 
-    client.send = checked
+    async def updated(*arguments: Any) -> bool:
+        try:
+            with closed_is_lost():
+                return bool(await update(*arguments))
+        except ConnectionResetError:
+            return False  # as when no broker answers: asked again
+
+    client.send, client._metadata_update = checked, updated  # noqa: SLF001
 
 
 async def close(producer: AIOKafkaProducer) -> None:

@@ -7,7 +7,10 @@ import asyncio
 import pytest
 import redis.asyncio
 import uvloop
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.metadata import MetadataRequest
 
 from chassis.closed import closed_is_lost
 from chassis.errors import BackendUnavailable
@@ -68,6 +71,9 @@ def test_kafka_says_so_with_its_own_error() -> None:
         async def send(self, _node_id: int, request: bytes) -> None:
             self.writer.write(request)
 
+        async def _metadata_update(self) -> bool:
+            return True
+
     async def write() -> None:
         client = Client(await _ended_writer())
         lost_when_closed(client)
@@ -76,6 +82,31 @@ def test_kafka_says_so_with_its_own_error() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(write())
+
+
+def test_kafka_asks_again_for_its_metadata() -> None:
+    """aiokafka's task that asks for them would end for good, and everyone wait for it for ever."""
+
+    async def ask() -> None:
+        client = AIOKafkaClient(bootstrap_servers="127.0.0.1:1")
+        connection = AIOKafkaConnection("127.0.0.1", 1)
+        connection._writer = await _ended_writer()
+        connection._versions = {MetadataRequest.API_KEY: (0, 5)}
+
+        async def connected(_node_id: str) -> AIOKafkaConnection:
+            return connection
+
+        client._get_conn = connected
+        client._conns["bootstrap", ConnectionGroup.DEFAULT] = connection
+        with pytest.raises(RuntimeError, match="the handler is closed"):
+            await client._metadata_update(client.cluster, [])
+        lost_when_closed(client)
+        assert await client._metadata_update(client.cluster, []) is False
+        client._conns.clear()
+        await client.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(ask())
 
 
 def test_other_errors_pass_as_they_are() -> None:
