@@ -10,10 +10,11 @@ from typing import Final
 
 Options = tuple[tuple[str, int | str], ...]
 
-KEEPALIVE_MILLIS: Final = 10_000
+KEEPALIVE_MILLIS: Final = 5_000
 """How often a silent connection is pinged, with or without calls on it."""
-KEEPALIVE_TIMEOUT_MILLIS: Final = 5_000
-"""A ping without an answer for this long closes the connection; also its TCP_USER_TIMEOUT."""
+KEEPALIVE_TIMEOUT_MILLIS: Final = 4_000
+"""A ping without an answer for this long closes the connection; also its TCP_USER_TIMEOUT. With
+KEEPALIVE_MILLIS: who stands still is missed within 10 s."""
 PERMITTED_PING_MILLIS: Final = KEEPALIVE_MILLIS // 2
 """What the server permits: half the client's interval, since pings bunch up on a busy machine."""
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
@@ -34,6 +35,8 @@ STREAM_OPTIONS: Final[Options] = (
 _BOTH_ENDS: Final[Options] = (
     ("grpc.keepalive_time_ms", KEEPALIVE_MILLIS),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
+    # For a ping's answer the library waits this long, 60 s unless told: the one before did not do it.
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
