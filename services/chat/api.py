@@ -20,6 +20,7 @@ from chassis.grpc_server import GrpcService
 from chassis.paging import PageTokens
 from services.chat import api_link, api_memberships, api_messaging, api_rooms
 from services.chat.links import LinkParts
+from services.chat.lost_edges import LostEdges
 from services.chat.use_cases.memberships import Memberships
 from services.chat.use_cases.rooms import Rooms
 from services.chat.use_cases.sending import Sending
@@ -43,6 +44,7 @@ class Apis:
         memberships: Memberships,
         sending: Sending,
         link: LinkParts,
+        lost_edges: LostEdges,
         tokens: PageTokens,
         instance: str,
     ) -> Apis:
@@ -52,7 +54,7 @@ class Apis:
             api_memberships.MembershipApi(memberships, tokens),
             api_messaging.MessagingApi(sending),
             api_messaging.PresenceApi(),
-            api_link.LinkApi(link, instance),
+            api_link.LinkApi(link, lost_edges, instance),
         )
 
 

@@ -16,6 +16,7 @@ from chassis.errors import InvalidField, Overloaded
 from chassis.interceptors import Access
 from services.chat.link_output import MAX_BYTES, LinkOutput
 from services.chat.links import Link, LinkParts
+from services.chat.lost_edges import LostEdges
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -29,8 +30,11 @@ log = logs.get("chat")
 class LinkApi(link_service_pb2_grpc.LinkServiceServicer):
     """polychat.internal.link.v1.LinkService."""
 
-    def __init__(self, parts: LinkParts, instance: str, *, max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self, parts: LinkParts, lost_edges: LostEdges, instance: str, *, max_bytes: int = MAX_BYTES
+    ) -> None:
         self._parts = parts
+        self.lost_edges = lost_edges
         self._instance = instance
         self._max_bytes = max_bytes
         self.draining = False
@@ -51,11 +55,15 @@ class LinkApi(link_service_pb2_grpc.LinkServiceServicer):
         link = Link(self._parts, first.edge_instance, output)
         if self.draining:
             output.drain()
+        self.lost_edges.back(first.edge_instance)
         log.info("edge_attached", edge=first.edge_instance)
         try:
             heard = self._heard(requests)
             await _until_one_ends(link.read(first, heard), _write(output, context), output.ended.wait())
         finally:
+            left = len(link.edge.connections)
+            if left and not (self.draining or output.ended.is_set()):
+                self.lost_edges.lost(first.edge_instance, left)
             self._parts.hub.detach(link.edge)
             log.info("edge_detached", edge=first.edge_instance, overflowed=output.overflowed)
         if output.overflowed:

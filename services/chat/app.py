@@ -31,6 +31,7 @@ from services.chat.events import MessageEncoder
 from services.chat.hints import Hints
 from services.chat.hub import Hub
 from services.chat.links import LinkParts
+from services.chat.lost_edges import LostEdges
 from services.chat.measures import Measures
 from services.chat.outbox import OutboxRelay
 from services.chat.peers import MessagePeer, UserPeer
@@ -160,6 +161,7 @@ def _wire(settings: ChatSettings, process: Process[ChatSettings], backings: Back
         memberships=Memberships(store=store, changes=changes, users=users, now=_now, limit=change_limit),
         sending=sending,
         link=LinkParts(hub, sending, placement, verifier, typing, time.time),
+        lost_edges=LostEdges(_clock, measures.edges_lost.inc),
         tokens=PageTokens(settings.page_token_key),
         instance=settings.instance,
     )
@@ -189,6 +191,7 @@ def _say_when_ready(process: Process[ChatSettings], backings: Backings, chat: Ch
     process.readiness.add("worker_id", backings.lease.problem)
     process.readiness.add("message", message)
     process.readiness.add("redis", chat.subscriber.problem, degrades=True)
+    process.readiness.add("edges", chat.apis.link.lost_edges.problem, degrades=True)
 
 
 def _send_limit(backings: Backings) -> SendLimit:

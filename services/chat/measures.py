@@ -17,6 +17,7 @@ class Measures:
         self.send_seconds = metrics.histogram("send_seconds", "from the request to its outcome")
         self.pending = metrics.gauge("pending", "log entries whose outcome is waited for")
         self.edges = metrics.gauge("hub_edges", "edges that are attached")
+        self.edges_lost = metrics.counter("hub_edges_lost", "edges that went with connections open")
         self.connections = metrics.gauge("hub_connections", "connections of attached edges")
         self.rooms = metrics.gauge("hub_rooms", "rooms with a connected member")
         self.hints = metrics.gauge("hints_connected", "1 while the subscription to Redis stands")

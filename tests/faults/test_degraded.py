@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import pytest
 import pytest_asyncio
@@ -14,7 +15,7 @@ from tests.support.edges import on_each_edge
 from tests.support.outages import frozen
 from tests.support.peer import signed_in
 from tests.support.sight import sight
-from tests.support.signs import OUTAGE
+from tests.support.signs import LOST_EDGE, OUTAGE
 from tests.support.stack import Stack
 from tests.support.transports import open_binary, open_json
 
@@ -64,6 +65,20 @@ async def test_messages_arrive_without_redis(own_stack: Stack, api: Api) -> None
             assert time.monotonic() - began < len(sent) * SEND_SECONDS
         await reader.event(room, sent[-1])
         assert reader.sequences(room) == sent
+
+
+async def test_an_edge_that_stands_still_is_missed_by_chat(own_stack: Stack, api: Api) -> None:
+    """Whoever is connected through it hears again of their rooms when it goes on."""
+    anna = await api.register("anna")
+    room = await api.create_room(anna)
+    async with on_each_edge(own_stack) as sockets, AsyncExitStack() as peers:
+        signed = [await peers.enter_async_context(signed_in(one, anna.access_token)) for one in sockets]
+        async with sight(own_stack) as seen:
+            with frozen(own_stack, "edge-1"):
+                await seen.lasts(LOST_EDGE, 0.0)
+        sent = int((await api.send(anna, room, "are you there?"))["sequence"])
+        for peer in signed:
+            await peer.event(room, sent)
 
 
 async def test_a_sign_in_without_auth_is_refused_and_not_kept_waiting(own_stack: Stack, api: Api) -> None:

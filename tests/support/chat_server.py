@@ -31,6 +31,7 @@ from chassis.status import from_rpc_error
 from services.chat.api import Apis, grpc_services
 from services.chat.hub import Hub
 from services.chat.links import LinkParts
+from services.chat.lost_edges import LostEdges
 from services.chat.placement import Placement
 from services.chat.typing_signals import TypingSignals
 from tests.support.chat_world import World, running
@@ -72,12 +73,14 @@ class Server:
         self.hub = Hub(lambda _rooms, _wanted: None)
         self.world.log.publish = lambda event: self.hub.pass_events([event])
         typing = TypingSignals(self.hub, self._publish, self.world.time)
+        self.lost_edges = LostEdges(self.world.time, lambda: None)
         placement = Placement(self.hub, self.world.log)
         self.apis = Apis.of(
             rooms=self.world.rooms,
             memberships=self.world.memberships,
             sending=self.world.sending,
             link=LinkParts(self.hub, self.world.sending, placement, Tokens(), typing, self.world.time),
+            lost_edges=self.lost_edges,
             tokens=PageTokens(b"k" * 32),
             instance="chat-1",
         )

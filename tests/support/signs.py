@@ -41,7 +41,14 @@ OUTAGE = {service: check(f"{service}|{service}_checks") for service in SERVICES}
     "kafka": check(KAFKA),
     "consul": check("consul"),
 }
-"""By part. An edge is not there: nobody calls one, so nobody but the clients and who scrapes it misses it."""
+"""By part; of an edge see LOST_EDGE."""
+
+LOST_EDGE = Signs(
+    metric="^chat-1 polychat_chat_hub_edges_lost",
+    log='"event": "edge_lost"',
+    trouble="^chat-1/edges: lost edge-1",
+)
+"""Nobody calls an edge: the chat instance that it was attached to misses it, when a ping stays unanswered."""
 
 
 def outage_of_link(link: str) -> Signs | None:

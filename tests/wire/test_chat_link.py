@@ -71,6 +71,26 @@ async def test_an_edge_that_ends_its_stream_is_forgotten(server: Server) -> None
         await eventually(lambda: _true(not server.hub.edges and not server.hub.users), seconds=5)
 
 
+async def test_an_edge_that_goes_without_a_word_is_told_of_until_it_is_back(server: Server) -> None:
+    """One that had said the end of its connections has left, as every edge that drains."""
+    await server.group()
+    edge = Edge(server)
+    await edge.say(open=[opening(5, ANN)])
+    await edge.hear("opened")
+    edge.call.cancel()
+    await eventually(lambda: _true(server.lost_edges.problem() == "lost edge-1"), seconds=5)
+
+    again = Edge(server)
+    await again.say(open=[opening(6, ANN)])
+    await again.hear("opened")
+    assert server.lost_edges.problem() is None
+    await again.say(closed_connection_ids=[6])
+    await eventually(lambda: _true(not server.hub.users), seconds=5)
+    again.call.cancel()
+    await eventually(lambda: _true(not server.hub.edges), seconds=5)
+    assert server.lost_edges.problem() is None
+
+
 async def test_a_second_stream_of_the_same_edge_replaces_the_first(server: Server) -> None:
     """The first ends; the second serves."""
     room_id = await server.group()
