@@ -44,9 +44,9 @@ OUTAGE = {service: check(f"{service}|{service}_checks") for service in SERVICES}
 """By part; of an edge see LOST_EDGE."""
 
 LOST_EDGE = Signs(
-    metric="^chat-1 polychat_chat_hub_edges_lost",
+    metric="^chat polychat_chat_hub_edges_lost",
     log='"event": "edge_lost"',
-    trouble="^chat-1/edges: lost edge-1",
+    trouble="^chat/edges: lost edge-1",
 )
 """Nobody calls an edge: the chat instance that it was attached to misses it, when a ping stays unanswered."""
 
