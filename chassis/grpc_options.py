@@ -10,11 +10,13 @@ from typing import Final
 
 Options = tuple[tuple[str, int | str], ...]
 
-KEEPALIVE_MILLIS: Final = 5_000
+KEEPALIVE_MILLIS: Final = 4_000
 """How often a silent connection is pinged, with or without calls on it."""
 KEEPALIVE_TIMEOUT_MILLIS: Final = 4_000
-"""A ping without an answer for this long closes the connection; also its TCP_USER_TIMEOUT. With
-KEEPALIVE_MILLIS: who stands still is missed within 10 s."""
+"""A ping without an answer for this long closes a connection of our own; also its TCP_USER_TIMEOUT. With
+KEEPALIVE_MILLIS: who stands still is missed, and that is told, within 10 s."""
+PUBLIC_TIMEOUT_MILLIS: Final = 30_000
+"""The TCP_USER_TIMEOUT of clients' connections: a slow reader that is well takes some bytes in this time."""
 PERMITTED_PING_MILLIS: Final = KEEPALIVE_MILLIS // 2
 """What the server permits: half the client's interval, since pings bunch up on a busy machine."""
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
@@ -34,9 +36,6 @@ STREAM_OPTIONS: Final[Options] = (
 
 _BOTH_ENDS: Final[Options] = (
     ("grpc.keepalive_time_ms", KEEPALIVE_MILLIS),
-    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
-    # For a ping's answer the library waits this long, 60 s unless told: the one before did not do it.
-    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -45,14 +44,31 @@ _BOTH_ENDS: Final[Options] = (
     ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
 )
 
-SERVER_OPTIONS: Final[Options] = (
+_OURS: Final[Options] = (
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
+    # For a ping's answer the library waits this long, 60 s unless told: the one before does not do it.
+    ("grpc.http2.ping_timeout_ms", KEEPALIVE_TIMEOUT_MILLIS),
+)
+"""Between our processes. Not for a client's connection: on a slow link a ping waits behind a large reply."""
+
+_ANY_SERVER: Final[Options] = (
     *_BOTH_ENDS,
     *STREAM_OPTIONS,
     ("grpc.http2.min_ping_interval_without_data_ms", PERMITTED_PING_MILLIS),
 )
 
+SERVER_OPTIONS: Final[Options] = (*_ANY_SERVER, *_OURS)
+"""For servers that only our own processes call."""
+
+PUBLIC_SERVER_OPTIONS: Final[Options] = (
+    *_ANY_SERVER,
+    ("grpc.keepalive_timeout_ms", PUBLIC_TIMEOUT_MILLIS),
+)
+"""For the edge, which clients on any network call."""
+
 CHANNEL_OPTIONS: Final[Options] = (
     *_BOTH_ENDS,
+    *_OURS,
     ("grpc.http2.bdp_probe", 0),
     ("grpc.enable_retries", 1),
     ("grpc.initial_reconnect_backoff_ms", 200),

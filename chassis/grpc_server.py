@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha._async import ReflectionServicer
 
 from chassis import logs
 from chassis.config import ProcessSettings
-from chassis.grpc_options import SERVER_OPTIONS
+from chassis.grpc_options import PUBLIC_SERVER_OPTIONS, SERVER_OPTIONS
 from chassis.health import Health
 from chassis.interceptors import Access, Guard
 from chassis.reflection import pool_of
@@ -75,17 +75,17 @@ async def serve_grpc(
     services: Sequence[GrpcService],
     verifier: TokenVerifier,
     *,
-    share_port: bool = False,
+    public: bool = False,
 ) -> AsyncIterator[GrpcServer]:
     """Serves until the block ends, then drains. OSError when the port stays in use for 10 s.
 
-    `share_port` lets several processes of one kind take calls on the same port (SO_REUSEPORT).
+    A `public` server bears with slow networks, and several of its kind may share the port (SO_REUSEPORT).
     """
     settings: ProcessSettings = process.settings
     access = {path: rule for service in services for path, rule in service.methods().items()}
     server = grpc.aio.server(
         interceptors=[Guard(process.metrics, access, verifier, settings.internal_credential)],
-        options=(*SERVER_OPTIONS, ("grpc.so_reuseport", int(share_port))),
+        options=(*(PUBLIC_SERVER_OPTIONS if public else SERVER_OPTIONS), ("grpc.so_reuseport", int(public))),
     )
     for service in services:
         service.add(service.servicer, server)

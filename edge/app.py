@@ -56,7 +56,7 @@ async def app(settings: EdgeSettings, process: Process[EdgeSettings]) -> AsyncIt
                 process,
                 edge_services(edge.sessions, edge.outbox, edge.bounds, gateway),
                 verifier,
-                share_port=True,
+                public=True,
             ) as server,
         ):
             await discovery.register("edge", server.port, http_port=edge.http_port)

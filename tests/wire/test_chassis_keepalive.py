@@ -42,9 +42,9 @@ async def test_who_does_not_answer_a_ping_is_let_go(ours: Options, theirs: Optio
         finally:
             ended.set()
 
-    handlers: dict[str, Any] = {"Talk": grpc.stream_stream_rpc_method_handler(talk)}
     async with AsyncExitStack() as stack:
         server = grpc.aio.server(options=ours)
+        handlers: dict[str, Any] = {"Talk": grpc.stream_stream_rpc_method_handler(talk)}
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Echo", handlers),))
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()

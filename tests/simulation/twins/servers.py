@@ -55,7 +55,7 @@ SERVERS: dict[Node, Server] = {}
 
 @asynccontextmanager
 async def serve_grpc(
-    process: Any, services: Sequence[GrpcService], verifier: Any, *, share_port: bool = False
+    process: Any, services: Sequence[GrpcService], verifier: Any, *, public: bool = False
 ) -> AsyncIterator[Any]:
     """chassis.grpc_server.serve_grpc."""
     server: Any = Server(current_node())

@@ -80,8 +80,15 @@ def test_the_library_knows_every_option_by_the_name_it_is_given() -> None:
     assert spec is not None
     assert spec.origin is not None
     library = Path(spec.origin).read_bytes()
-    for name, _value in (*grpc_options.SERVER_OPTIONS, *grpc_options.CHANNEL_OPTIONS):
+    servers = (*grpc_options.SERVER_OPTIONS, *grpc_options.PUBLIC_SERVER_OPTIONS)
+    for name, _value in (*servers, *grpc_options.CHANNEL_OPTIONS):
         assert name.encode() in library, name
+
+
+def test_a_client_on_a_slow_link_is_not_cut_off_for_its_answer_to_a_ping() -> None:
+    """It stands behind a large reply: 4 MB at 100 KB/s would end after 20 s."""
+    assert "grpc.http2.ping_timeout_ms" in dict(grpc_options.SERVER_OPTIONS)
+    assert "grpc.http2.ping_timeout_ms" not in dict(grpc_options.PUBLIC_SERVER_OPTIONS)
 
 
 def test_the_server_permits_the_pings_that_clients_send() -> None:
