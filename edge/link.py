@@ -158,8 +158,9 @@ class Link:
         self._staged.sends.pop(tag, None)
         if unanswered is not None:
             self._backlog.leave(unanswered.send.request.room_id)
-            definite = not unanswered.repeated or not isinstance(result, Failure) or result.retryable
-            unanswered.on_outcome(result if definite else OutcomeUnknown())
+            if unanswered.repeated and isinstance(result, Failure):
+                result = OutcomeUnknown(retry_after=result.retry_after)
+            unanswered.on_outcome(result)
 
     async def run(self) -> None:
         """Stays attached for ever; ends by cancellation only."""

@@ -96,12 +96,13 @@ def test_a_refusal_of_the_first_attempt_is_definite() -> None:
     ("result", "told"),
     [
         (NOT_A_MEMBER, "OUTCOME_UNKNOWN"),
-        (RateLimited(retry_after=1.0), "RATE_LIMITED"),
+        (RateLimited(retry_after=1.0), "OUTCOME_UNKNOWN"),
         (SendMessageResponse(sequence=4), ""),
     ],
 )
 def test_a_refusal_of_a_repeat_says_nothing_of_what_left_before(result: Result, told: str) -> None:
-    """The first may be on its way into the log: that its sender was removed since does not take it out."""
+    """The first may be on its way into the log: that its sender was removed since, or sends too much, does
+    not take it out."""
     one = link()
     outcomes = sending(one)
     one._staged.take()
