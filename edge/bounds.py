@@ -13,9 +13,9 @@ was read from it and not handled is 320 KiB at most. Together less than 1.5 MiB.
 bounded by TCP_NOTSENT_LOWAT (listening.py). The one exception is a reply larger than all that to a
 peer that has taken everything before: a page of history of 4 MiB, the most that a service may answer.
 
-Who is closed for taking too little gives back at once what its transport was not given: what is left,
-mostly 64 KiB and a portion and never more than unsent_bytes, is not counted any more and lasts as long
-as a closing handshake may.
+Who is closed for taking too little gives back at once what its transport was not given. What is left,
+mostly 64 KiB and a portion and never more than unsent_bytes, counts on for as long as a closing handshake
+may last, and is the first to go when all peers together have too much.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Bounds:
         "clogged_bytes",
         "ease_bytes",
         "fragments",
+        "leaving",
         "message_bytes",
         "peak",
         "slow",
@@ -49,6 +50,13 @@ class Bounds:
         """The most unsent bytes that any peer ever had since it was slow."""
         self.slow: dict[Peer, tuple[int | None, float]] = {}
         """Slow peers with the bytes they had taken when last looked at, and when that was; None: not yet."""
+        self.leaving: set[Peer] = set()
+        """Closed for taking too little, until their wire is down."""
+
+    def forget(self, peer: Peer) -> None:
+        """A peer is slow no more, or gone."""
+        self.slow.pop(peer, None)
+        self.leaving.discard(peer)
 
     def over(self, peer: Peer) -> bool:
         """Notes what a slow peer has unsent; True when it is past the bound."""
@@ -67,11 +75,17 @@ class Bounds:
                 found.append(peer)
         return found
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that all of them hold."""
+        return sum(peer.unsent for peer in (*self.slow, *self.leaving))
+
     def heaviest(self, limit: int) -> list[Peer]:
-        """The slow peers with the most unsent, without whom all together have no more than this."""
-        excess = sum(peer.unsent for peer in self.slow) - limit
+        """Those leaving, then the slow peers with the most unsent: as many as have to go, so that all
+        together have no more than this."""
+        excess = self.unsent - limit
         found = []
-        for peer in sorted(self.slow, key=lambda peer: peer.unsent, reverse=True):
+        for peer in (*self.leaving, *sorted(self.slow, key=lambda peer: peer.unsent, reverse=True)):
             if excess <= 0:
                 break
             excess -= peer.unsent

@@ -133,7 +133,7 @@ async def _sweep(
             _close_slow(sessions, peer, CloseCode.SLOW, settings.unsent_bytes)
         for peer in bounds.heaviest(settings.unsent_total_bytes):
             _close_slow(sessions, peer, CloseCode.OVERLOADED, settings.unsent_bytes)
-        metrics.unsent.set(sum(peer.unsent for peer in bounds.slow))
+        metrics.unsent.set(bounds.unsent)
         metrics.unsent_peak.set(bounds.peak)
 
 

@@ -73,8 +73,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         bounds: Bounds,
         address: str,
     ) -> None:
-        wire = SUBPROTOCOLS.get(protocol.subprotocol or "", Wire.JSON)
-        super().__init__(connection, wire, outbox, address)
+        super().__init__(connection, SUBPROTOCOLS.get(protocol.subprotocol or "", Wire.JSON), outbox, address)
         self._protocol = protocol
         self._application = application
         self._bounds = bounds
@@ -230,7 +229,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
 
     def _be_quick(self) -> None:
         self._waiting = None
-        self._bounds.slow.pop(self, None)
+        self._bounds.forget(self)
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -293,6 +292,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         """See Peer."""
         self.pending = None
         self._be_quick()
+        self._bounds.leaving.add(self)
 
     def abort(self) -> None:
         """See Peer."""

@@ -106,6 +106,11 @@ async def test_the_heaviest_go_when_all_together_hold_too_much(peer: StreamPeer)
     assert bounds.heaviest(600_000) == []
     assert bounds.heaviest(599_999) == [peers[2]]
     assert bounds.heaviest(250_000) == [peers[2], peers[1]]
+    bounds.forget(peer)
+    bounds.leaving.add(peer)
+    assert bounds.unsent == 600_000
+    assert bounds.heaviest(550_000) == [peer]
+    assert bounds.heaviest(250_000) == [peer, peers[2]]
 
 
 @pytest.mark.parametrize("taken", [-1, 0, 1])

@@ -178,7 +178,7 @@ async def test_what_waits_is_taken_back_at_whole_frames(peer: WebSocketPeer, app
     await asyncio.sleep(0)
     peer.put(b"pending")
     peer.drop_waiting()
-    assert peer.unsent == len(transport.kept) <= SLOW + 2000
+    assert peer.unsent == peer._bounds.unsent == len(transport.kept) <= SLOW + 2000
     assert not peer.slow
     await waiter
     peer.shut(CloseCode.SLOW, "SLOW")
@@ -193,6 +193,7 @@ async def test_what_waits_is_taken_back_at_whole_frames(peer: WebSocketPeer, app
     assert transport.is_closing()
     peer.connection_lost(None)
     assert application.codes == [CloseCode.SLOW]
+    assert peer._bounds.leaving == set()
 
 
 async def test_who_is_closed_is_sent_nothing_more(peer: WebSocketPeer) -> None:
