@@ -50,9 +50,9 @@ class WatchedChat(Chat):
         self._person = person
         self.log = self._connection._log = _Cursors(person)
 
-    async def _on_frame(self, frame: ServerFrame) -> None:
+    def _on_frame(self, frame: ServerFrame) -> None:
         self._person.saw(frame)
-        await super()._on_frame(frame)
+        super()._on_frame(frame)
 
     async def list_events(self, room_id: int, after_sequence: int) -> ListEventsResponse:
         """See Chat."""

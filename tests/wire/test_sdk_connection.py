@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from polychat.edge.v1.client_frame_pb2 import ClientFrame
 from polychat.edge.v1.server_frame_pb2 import ServerFrame
+from polychat.event.v1.room_event_pb2 import RoomEvent
+from polychat.message.v1.message_service_pb2 import ListEventsRequest, ListEventsResponse
 from polychat_sdk import PolychatError
+from polychat_sdk import client as sdk_client
 from polychat_sdk.errors import Stopped
 from websockets.asyncio.server import ServerConnection
 
-from tests.support.sdk_server import client_of
+from tests.support.sdk_server import client_of, frame_bytes
 
 
 async def welcome(socket: ServerConnection, heartbeat_millis: int = 25_000) -> None:
@@ -131,3 +135,34 @@ async def test_a_closed_client_leaves_no_send_waiting() -> None:
             await asked.wait()
         with pytest.raises(PolychatError):
             await sending
+
+
+async def test_who_reads_slowly_may_send_while_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More has come than waits for a reader: its own reply is behind all that, and comes through."""
+    monkeypatch.setattr(sdk_client, "EVENT_QUEUE", 3)
+    events = [RoomEvent(room_id=7, sequence=sequence) for sequence in range(1, 21)]
+
+    async def play(socket: ServerConnection, _number: int) -> None:
+        hello = ServerFrame(id=1)
+        hello.welcome.heartbeat.FromMilliseconds(25_000)
+        hello.welcome.rooms.add(room_id=7, head_sequence=0)
+        for frame in (hello, *(ServerFrame(event=event) for event in events)):
+            await socket.send(frame.SerializeToString())
+        async for raw in socket:
+            asked = ClientFrame.FromString(frame_bytes(raw))
+            reply = ServerFrame(id=asked.id)
+            if asked.HasField("send"):
+                reply.sent.sequence = 21
+            else:
+                after = ListEventsRequest.FromString(asked.call.message).after_sequence
+                reply.result_message = ListEventsResponse(events=events[after:]).SerializeToString()
+            await socket.send(reply.SerializeToString())
+
+    read = []
+    async with client_of(play) as (chat, _tokens), chat:
+        async for event in chat.events():
+            await chat.send(7, "seen")
+            read.append(event.sequence)
+            if event.sequence == len(events):
+                break
+    assert read == list(range(1, 21))

@@ -58,6 +58,7 @@ class Server:
         self.socket = socket
         await socket.send(self._welcome().SerializeToString())
         for room_id, sequence in self.live:
+            self.rooms[room_id].head = max(sequence, self.rooms[room_id].head)
             await socket.send(ServerFrame(event=_event(room_id, sequence)).SerializeToString())
         async for raw in socket:
             await self._answer(socket, ClientFrame.FromString(frame_bytes(raw)))
@@ -193,7 +194,7 @@ async def test_a_client_is_there_when_all_its_rooms_have_begun() -> None:
 async def test_more_events_than_have_a_place_do_not_keep_a_client_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The list comes after them on the same line: somebody has to take them first."""
+    """It is in before the list has come, and who reads has all of them."""
     monkeypatch.setattr(client, "EVENT_QUEUE", 1)
     server = Server(live=[(NAMED, 11), (QUIET, 11)])
     server.may_list.clear()

@@ -21,7 +21,8 @@ from polychat_sdk.tokens import Tokens, login
 
 CLIENT = "polychat-python/0.1"
 EVENT_QUEUE = 10_000
-"""Events waiting for `events()`; a reader slower than that makes the SDK stop reading the socket."""
+"""Events waiting for `events()`. What comes while a reader is slower than that is fetched when there is room:
+the socket is read on, since the reader may be waiting for the reply to a request of its own."""
 OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
 PAGES_AT_ONCE = 8
 """Of rooms of which something was missed; the server takes so many requests and more at a time, 32 in all."""
@@ -66,7 +67,9 @@ class Chat(Calls):
             )
         )
         # A room id: what came of it before is void. None: no more will come.
-        self._events: asyncio.Queue[room_event_pb2.RoomEvent | int | None] = asyncio.Queue(EVENT_QUEUE)
+        self._events: asyncio.Queue[room_event_pb2.RoomEvent | int | None] = asyncio.Queue()
+        self._taken = asyncio.Event()
+        """Something was taken out of it."""
         self._sending: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._filling: dict[int, asyncio.Task[None]] = {}
         self._paging = asyncio.Semaphore(PAGES_AT_ONCE)
@@ -142,6 +145,7 @@ class Chat(Calls):
         Raises Stopped when the connection has ended for good.
         """
         while (event := await self._events.get()) is not None:
+            self._taken.set()
             if isinstance(event, int):
                 self._on_reset(event)
                 continue
@@ -154,30 +158,30 @@ class Chat(Calls):
             await self._connection.run()
         except Exception:  # whoever waits for events is woken first
             self._entered.set()
-            await self._events.put(None)
+            self._events.put_nowait(None)
             raise
 
-    async def _on_frame(self, frame: server_frame_pb2.ServerFrame) -> None:
+    def _on_frame(self, frame: server_frame_pb2.ServerFrame) -> None:
         body = frame.WhichOneof("body")
         if body == "welcome":
-            await self._on_welcome(frame.welcome)
+            self._on_welcome(frame.welcome)
         elif body == "event":
-            await self._on_event(frame.event)
+            self._on_event(frame.event)
         elif body == "skip":
             skip = frame.skip
             if self.log.skip(skip.room_id, skip.from_sequence, skip.to_sequence) is Verdict.FETCH:
                 self._fill(skip.room_id)
         elif body == "gap":
             if frame.gap.reset and self.log.cursors().get(frame.gap.room_id):
-                await self._void([frame.gap.room_id])
+                self._void([frame.gap.room_id])
             self.log.gap(frame.gap.room_id, frame.gap.head_sequence, reset=frame.gap.reset)
             self._fill(frame.gap.room_id)
 
-    async def _on_welcome(self, welcome: server_frame_pb2.Welcome) -> None:
+    def _on_welcome(self, welcome: server_frame_pb2.Welcome) -> None:
         if self._listing is not None:
             self._listing.cancel()
         told = [room.room_id for room in welcome.rooms]
-        await self._void(self.log.restored(welcome.log_epoch, told, welcome.reset_room_ids))
+        self._void(self.log.restored(welcome.log_epoch, told, welcome.reset_room_ids))
         for room in welcome.rooms:
             self._begin(room.room_id, room.head_sequence, room.joined_sequence)
         if welcome.rooms_truncated:
@@ -210,32 +214,31 @@ class Chat(Calls):
         if self.log.begin(room_id, head, joined) is Verdict.FETCH:
             self._fill(room_id)
 
-    async def _on_event(self, event: room_event_pb2.RoomEvent) -> None:
+    def _on_event(self, event: room_event_pb2.RoomEvent) -> None:
         if not self.log.knows(event.room_id) and not self._is_joining(event):
             self._begin(event.room_id, event.sequence - 1, FROM_FIRST)
-        verdict = self.log.judge(event.room_id, event.sequence)
+        verdict = self.log.judge(event.room_id, event.sequence, later=self._is_full())
         if verdict is Verdict.APPLY:
-            await self._give(event)
+            self._events.put_nowait(event)
         elif verdict is Verdict.FETCH:
             self._fill(event.room_id)
 
-    async def _give(self, item: room_event_pb2.RoomEvent | int) -> None:
-        if self._events.full():
+    def _is_full(self) -> bool:
+        full = self._events.qsize() >= EVENT_QUEUE
+        if full:
             self._entered.set()
-        await self._events.put(item)
+        return full
 
     def _is_joining(self, event: room_event_pb2.RoomEvent) -> bool:
         return event.member_joined.membership.user_id == self.user.user_id
 
-    async def _void(self, room_ids: Sequence[int]) -> None:
-        """Whoever reads events is told in their order, which may take until they read. A page that is under
-        way is of the log before, and none of them may move a cursor meanwhile."""
+    def _void(self, room_ids: Sequence[int]) -> None:
+        """Whoever reads events is told in their order. A page that is under way is of the log before."""
         for room_id in room_ids:
             filling = self._filling.pop(room_id, None)
             if filling is not None:
                 filling.cancel()
-        for room_id in room_ids:
-            await self._give(room_id)
+            self._events.put_nowait(room_id)
 
     def _fill(self, room_id: int) -> None:
         if room_id not in self._filling:
@@ -248,16 +251,19 @@ class Chat(Calls):
 
     async def _page(self, room_id: int) -> None:
         while True:
-            try:
-                async with self._paging:
-                    asked = self.log.wanted(room_id)
+            async with self._paging:
+                asked = self.log.wanted(room_id)
+                try:
                     page = await self.list_events(room_id, self.log.cursors()[room_id])
-            except PolychatError:
-                # Refused, as to somebody who left; should events still come, the next one tries again.
-                return
-            by_sequence = {event.sequence: event for event in page.events}
-            for sequence in self.log.paged(room_id, by_sequence):
-                await self._give(by_sequence[sequence])
+                except PolychatError:
+                    # Refused, as to somebody who left; should events still come, the next one tries again.
+                    return
+                by_sequence = {event.sequence: event for event in page.events}
+                for sequence in self.log.paged(room_id, by_sequence):
+                    while self._is_full():
+                        self._taken.clear()
+                        await self._taken.wait()
+                    self._events.put_nowait(by_sequence[sequence])
             if self.log.filled(room_id, last_page=not page.next_page_token, asked=asked):
                 return
 

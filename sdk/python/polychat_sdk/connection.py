@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from google.protobuf.message import DecodeError
 from polychat.edge.v1 import client_frame_pb2, server_frame_pb2
@@ -40,7 +40,7 @@ class Connection:
         tokens: Tokens,
         *,
         log: RoomLog,
-        on_frame: Callable[[server_frame_pb2.ServerFrame], Awaitable[None]],
+        on_frame: Callable[[server_frame_pb2.ServerFrame], None],
         client: str,
     ) -> None:
         self._url = url
@@ -142,7 +142,7 @@ class Connection:
                     welcome = await self._hello(socket)
                 self._socket = socket
                 self._open.set()
-                await self._on_frame(welcome)  # which may wait for whoever reads events, however slow
+                self._on_frame(welcome)
                 while True:
                     async with asyncio.timeout(self._silence_seconds):
                         raw = await socket.recv()
@@ -182,7 +182,7 @@ class Connection:
             self._expect(refresh).cancel()
             await self.tell(refresh)
         else:
-            await self._on_frame(frame)
+            self._on_frame(frame)
 
     def _closed(self, socket: ClientConnection) -> None:
         code = socket.close_code or 1006

@@ -84,12 +84,12 @@ class RoomLog:
         self._wanted[room_id] = max(head, self._wanted.get(room_id, 0))
         return Verdict.FETCH
 
-    def judge(self, room_id: int, sequence: int) -> Verdict:
-        """What to do with a live or replayed event; APPLY moves the cursor."""
+    def judge(self, room_id: int, sequence: int, *, later: bool = False) -> Verdict:
+        """What to do with a live or replayed event; APPLY moves the cursor. `later`: it cannot do so now."""
         cursor = self._cursors.setdefault(room_id, sequence - 1)
         if sequence <= cursor:
             return Verdict.IGNORE
-        if room_id in self._wanted or sequence > cursor + 1:
+        if later or room_id in self._wanted or sequence > cursor + 1:
             self._wanted[room_id] = max(sequence, self._wanted.get(room_id, 0))
             return Verdict.FETCH
         self._cursors[room_id] = sequence

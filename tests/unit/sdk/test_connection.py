@@ -77,7 +77,7 @@ class Client:
         self.tokens = _Tokens()
         tokens: Any = self.tokens
         self.connection = sdk.Connection(
-            "ws://edge/ws", tokens, log=RoomLog(), on_frame=self.passed.put, client="test"
+            "ws://edge/ws", tokens, log=RoomLog(), on_frame=self.passed.put_nowait, client="test"
         )
 
     async def seen(self, server: Server) -> list[str]:
@@ -228,28 +228,3 @@ async def test_an_answer_that_came_before_the_cut_is_taken(server: Server, clien
         await client.connection.ask(_call())
     client.tokens.renewed.set()
     assert (await asking).id == request.id
-
-
-async def test_a_slow_reader_is_not_taken_for_a_slow_welcome(
-    server: Server, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What a welcome makes void is told to whoever reads events, and they may take their time: cut short,
-    they would keep it for good, since the next welcome does not say it again."""
-    loop, now = asyncio.get_running_loop(), asyncio.get_running_loop().time
-    ended: asyncio.Future[str] = loop.create_future()
-
-    async def take(_frame: ServerFrame) -> None:
-        read = asyncio.Event()
-        monkeypatch.setattr(loop, "time", lambda: now() + 2 * sdk.HELLO_SECONDS)
-        loop.call_later(0, read.set)  # after every limit that has passed by now
-        try:
-            await read.wait()
-        except asyncio.CancelledError:
-            ended.set_result("cut short")
-            raise
-        ended.set_result("taken")
-
-    monkeypatch.setattr(client.connection, "_on_frame", take)
-    server.cut()
-    await server.greet()
-    assert await ended == "taken"
