@@ -43,6 +43,9 @@ from edge.sessions import Sessions
 from edge.static import StaticFiles
 from edge.wheel import Wheel
 
+LEAVE_SECONDS = 1.0
+"""From the end of the last connection for chat to take in that all have ended."""
+
 
 @dataclass(frozen=True)
 class Outside:
@@ -101,9 +104,10 @@ async def open_edge(
         http = HttpServer(routes.answer, handshakes.shake, tasks, loop.time, gate=admission)
         check_every = settings.check_sessions_seconds
         checker = SessionChecker(sessions, outside.callers, outside.auth, outside.credential, check_every)
+        attached = tasks.create_task(link.run(), name="link")
         running = [
+            attached,
             tasks.create_task(mender.run(fanout), name="holes"),
-            tasks.create_task(link.run(), name="link"),
             tasks.create_task(checker.run(), name="session checks"),
             tasks.create_task(_sweep(settings, sessions, http, bounds, counted), name="sweeper"),
         ]
@@ -114,6 +118,9 @@ async def open_edge(
         finally:
             server.close()
             await _drain(sessions, http, settings)
+            if link.attached_to is not None:
+                link.leave()
+                await asyncio.wait((attached,), timeout=LEAVE_SECONDS)
             for task in running:
                 task.cancel()
 

@@ -97,6 +97,8 @@ class Link:
         self._wake = asyncio.Event()
         self._pace = Pace()
         self._leaving = False
+        self._ending = False
+        """This process ends: what is staged is the last."""
         self._streaming = False
         """A stream is there to write to: what is only of use to its other end may be staged."""
 
@@ -162,11 +164,17 @@ class Link:
                 result = OutcomeUnknown(retry_after=result.retry_after)
             unanswered.on_outcome(result)
 
+    def leave(self) -> None:
+        """Lets `run` end when chat has taken in what is staged, such as the end of the last connection: an
+        edge whose stream just breaks is lost to chat."""
+        self._ending = True
+        self._wake.set()
+
     async def run(self) -> None:
-        """Stays attached for ever; ends by cancellation only."""
+        """Stays attached until `leave`, and then for as long as chat takes."""
         backoff, longest = BACKOFF_SECONDS
         last: str | None = None
-        while True:
+        while not self._ending:
             instance = self._choose(last)
             started = self._clock()
             if instance is not None:
@@ -175,7 +183,7 @@ class Link:
             settled = self._leaving or self._clock() - started >= SETTLED_SECONDS
             if instance is not None and settled:
                 backoff = BACKOFF_SECONDS[0]
-            if instance is None or not self._leaving:
+            if not self._ending and (instance is None or not self._leaving):
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311 — spreads retries
                 backoff = min(backoff * 2, longest)
 
@@ -227,9 +235,11 @@ class Link:
         writer = asyncio.create_task(self._write(call))
         reader = asyncio.create_task(self._read(call, greeting))
         try:
-            done, _ = await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if not task.cancelled():  # grpc.aio cancels the reader when the other side cancels the call
+            await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
+            if self._ending:
+                await asyncio.wait((reader,))  # chat ends the stream when it has read all
+            for task in (writer, reader):
+                if task.done() and not task.cancelled():  # as grpc.aio's reader when the far end cancels
                     task.result()
         finally:
             writer.cancel()
@@ -243,6 +253,9 @@ class Link:
             if (pause := self._pace.wait(self._clock())) > 0:
                 await asyncio.sleep(pause)
             if not self._staged:
+                if self._ending:
+                    await call.done_writing()
+                    return
                 self._wake.clear()
                 continue
             request = self._staged.take()

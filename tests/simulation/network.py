@@ -11,11 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from chassis.grpc_options import KEEPALIVE_MILLIS, KEEPALIVE_TIMEOUT_MILLIS
 from tests.simulation.loop import Node, SimLoop
 
 QUICK_SECONDS = (0.0002, 0.004)
 SLOW_SECONDS = (0.01, 0.4)
-KEEPALIVE_SECONDS = 15.0
+KEEPALIVE_SECONDS = (KEEPALIVE_MILLIS + KEEPALIVE_TIMEOUT_MILLIS) / 1000
 """A gRPC connection that hears nothing for this long is over, on both ends (chassis.grpc_options)."""
 
 

@@ -25,6 +25,8 @@ class Attached:
 
     out: asyncio.Queue[link.AttachResponse | None] = field(default_factory=asyncio.Queue)
     users: dict[int, int] = field(default_factory=dict)
+    left: bool = False
+    """The edge has said all."""
 
 
 class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
@@ -55,6 +57,8 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
             yield link.AttachResponse(chat_instance=self.name)
             while True:
                 response = await attached.out.get()
+                if response is None and attached.left:
+                    return
                 if response is None:
                     await context.abort(self.broken_with, "gone")
                     return
@@ -76,6 +80,8 @@ class FakeChat(link_service_pb2_grpc.LinkServiceServicer):
             for signal in request.signals:
                 for chat in self.world.chats:
                     chat.signal(signal.signal)
+        attached.left = True
+        await attached.out.put(None)
 
     def _open(self, attached: Attached, request: link.AttachRequest) -> None:
         response = link.AttachResponse()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 import uuid
+from contextlib import AsyncExitStack
 
 from edge.config import EdgeLiveSettings
 from tests.support.edge_client import Here, client, open_here, raw_client, until
@@ -162,6 +163,18 @@ async def test_draining_says_goaway_and_closes_with_4000() -> None:
             assert await connected.close_code() == 4000
         for person in people:
             await person.__aexit__(None, None, None)
+
+
+async def test_an_edge_that_stops_leaves_chat_in_order() -> None:
+    """Chat has read the end of every connection when the stream ends, and takes the edge for lost else."""
+    async with AsyncExitStack() as people:
+        async with open_here(drain_seconds=1.0) as here:
+            for user in range(1, 31):
+                await people.enter_async_context(client(here, user))
+            (attached,) = here.chat.attached
+            assert len(attached.users) == 30
+        assert attached.users == {}
+        assert attached.left
 
 
 async def test_memory_of_an_idle_connection(here: Here) -> None:

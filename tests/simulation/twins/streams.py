@@ -16,7 +16,7 @@ from tests.simulation.twins.servers import SERVERS, Context, Server, unavailable
 
 WINDOW = 64
 """Messages that a writer may be ahead of the other end."""
-END = object()
+END, SAID_ALL = object(), object()
 
 
 class Stream(Wire):
@@ -74,7 +74,10 @@ class Stream(Wire):
                 while not self._up:
                     self._arrived.clear()
                     await self._arrived.wait()
-                yield handler.request_deserializer(self._up.popleft())
+                item = self._up.popleft()
+                if item is SAID_ALL:
+                    return
+                yield handler.request_deserializer(item)
 
         async def serve() -> None:
             try:
@@ -146,6 +149,10 @@ class Stream(Wire):
         if self not in self._network.wires:
             raise asyncio.InvalidStateError("the call is over")
         self._to_server.send(self._serialize(message))
+
+    async def done_writing(self) -> None:
+        """The server reads to the end of what was written, and may go on answering."""
+        self._to_server.send(SAID_ALL)
 
     async def read(self) -> Any:
         """The next message, EOF, or AioRpcError."""
