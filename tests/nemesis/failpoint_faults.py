@@ -13,27 +13,22 @@ import httpx
 from tests.nemesis.fault import RETURN_SECONDS, Fault, Inject, World
 from tests.support.api import ApiError
 
+IN_MESSAGE = (
+    "message.before_poll",
+    "message.before_commit",
+    "message.after_commit",
+    "message.after_publish",
+    "message.before_offset",
+)
 FATAL = {
     "chat": ("chat.before_produce", "chat.after_produce", "chat.before_reply", "chat.outbox_produced"),
-    "message": (
-        "message.before_poll",
-        "message.before_commit",
-        "message.after_commit",
-        "message.after_publish",
-        "message.before_offset",
-    ),
+    "message": IN_MESSAGE,
     "edge-1": ("edge.before_sent",),
     "edge-2": ("edge.before_sent",),
 }
 FAILING = {
     "chat": ("chat.before_produce", "chat.after_produce", "chat.outbox_produced"),
-    "message": (
-        "message.before_poll",
-        "message.before_commit",
-        "message.after_commit",
-        "message.after_publish",
-        "message.before_offset",
-    ),
+    "message": IN_MESSAGE,
 }
 IN_DRAIN = {"chat": ("chat.in_drain",), "edge-1": ("edge.in_drain",), "edge-2": ("edge.in_drain",)}
 IN_REGISTRATION = {"auth": ("auth.reserved", "auth.profile_made", "auth.activated")}

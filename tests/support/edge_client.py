@@ -29,11 +29,15 @@ from edge.edge import Edge, Outside, open_edge
 from edge.gateway import Gateway, RawCalls
 from edge.log_reader import RemoteLogReader
 from edge.methods import BACKENDS
+from edge.peer import Peer
+from edge.protocol.connection import Phase
 from tests.support.edge_world import FakeChat, World, new_world, served, token
 from tests.support.secret_file import any_secret_file
 
 CREDENTIAL = (("x-polychat-internal", "secret"),)
 SECONDS = 5.0
+LONG_TEXT = "x" * 15_000
+"""Some of these are more than a connection may have unsent."""
 
 
 class FixedClient:
@@ -208,3 +212,13 @@ async def client(
             hello["logEpoch"] = str(log_epoch)
         connected.welcome = (await connected.ask(hello=hello))["welcome"]
         yield connected
+
+
+async def talk_until_closing(here: Here, peer: Peer, writer: Client) -> None:
+    """User 2 talks in room 7 until the edge closes the peer, which has more unsent than it may keep."""
+    while peer.connection.phase is Phase.OPEN:
+        if peer.moved is None:
+            here.world.say(7, 2, LONG_TEXT)
+            await writer.event()
+        else:
+            await asyncio.sleep(0)

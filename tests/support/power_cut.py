@@ -6,11 +6,10 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 from tests.support.armed import FOLDER
-from tests.support.stack import ROOT, START_SECONDS, Stack
+from tests.support.stack import Stack, command
 
 
 def kill_all(stack: Stack) -> None:
@@ -33,14 +32,4 @@ def up_again(stack: Stack, failpoints: Path) -> subprocess.CompletedProcess[str]
         "--http-port": str(stack.part("edge-1")["port"]),
     }
     words = [word for pair in options.items() for word in pair]
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.stack", "up", "--detach", *words],
-        cwd=ROOT,
-        env=os.environ | {FOLDER: str(failpoints)},
-        timeout=START_SECONDS,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    return command("up", "--detach", *words, **{FOLDER: str(failpoints)})

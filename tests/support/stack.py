@@ -148,10 +148,12 @@ def data_folder() -> Path:
     return data
 
 
-def _command(*arguments: str) -> None:
-    done = subprocess.run(
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the stack to its end, whatever that is."""
+    return subprocess.run(
         [sys.executable, "-m", "scripts.stack", *arguments],
         cwd=ROOT,
+        env=os.environ | environment,
         timeout=START_SECONDS,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -159,6 +161,10 @@ def _command(*arguments: str) -> None:
         text=True,
         check=False,
     )
+
+
+def _command(*arguments: str) -> None:
+    done = command(*arguments)
     if done.returncode != 0:
         raise RuntimeError(f"scripts.stack {arguments[0]} ended with {done.returncode}:\n{done.stdout}")
 

@@ -20,11 +20,10 @@ from websockets.typing import Subprotocol
 from edge.peer import Peer
 from edge.protocol.codes import CloseCode
 from edge.protocol.connection import Phase
-from tests.support.edge_client import Client, Here, client, open_here, until
+from tests.support.edge_client import LONG_TEXT, Here, client, open_here, talk_until_closing, until
 from tests.support.edge_world import token
 
 JSON, PROTO = Subprotocol("polychat.v1.json"), Subprotocol("polychat.v1.proto")
-TEXT = "x" * 15_000
 SLOW, BOUND = 16 * 1024, 128 * 1024
 PORTION = 64 * 1024
 STALLED = {"stalled_seconds": 0.2}
@@ -51,16 +50,6 @@ async def sleeper(
     peers = here.edge.sessions.peers.values()
     yield connected, next(peer for peer in peers if peer.connection.user_id == user_id)
     connected.transport.abort()
-
-
-async def talk_until_closing(here: Here, peer: Peer, writer: Client) -> None:
-    """User 2 talks in room 7 until the edge closes the peer, which has more unsent than it may keep."""
-    while peer.connection.phase is Phase.OPEN:
-        if peer.moved is None:
-            here.world.say(7, 2, TEXT)
-            await writer.event()
-        else:
-            await asyncio.sleep(0)
 
 
 async def read_to_the_end(connected: ClientConnection) -> tuple[list[int], int | None]:
@@ -138,12 +127,12 @@ async def test_an_ordinary_close_that_is_not_taken_goes_when_memory_does() -> No
             client(here, 2) as ben,
         ):
             while leaving.unsent < BOUND * 3 // 4:
-                here.world.say(7, 2, TEXT)
+                here.world.say(7, 2, LONG_TEXT)
                 await ben.event()
             here.edge.sessions.close(leaving, CloseCode.TOKEN_EXPIRED)
             assert leaving.unsent > BOUND * 3 // 4
             while leaving.connection.connection_id in here.edge.sessions.peers and other.unsent < BOUND // 2:
-                here.world.say(8, 2, TEXT)
+                here.world.say(8, 2, LONG_TEXT)
                 await ben.event()
             await until(lambda: here.value("closes_total", code="4101") == 1)
             assert other.connection.phase is Phase.OPEN

@@ -13,13 +13,11 @@ from polychat.edge.v1.edge_service_pb2_grpc import EdgeServiceStub
 from polychat.edge.v1.server_frame_pb2 import ServerFrame
 
 from edge.peer import Peer
-from edge.protocol.connection import Phase
-from tests.support.edge_client import Here, client, open_here, until
+from tests.support.edge_client import LONG_TEXT, Here, client, open_here, talk_until_closing, until
 from tests.support.edge_grpc import grpc_edge
 from tests.support.edge_world import token
 
 Call = grpc.aio.StreamStreamCall[ClientFrame, ServerFrame]
-TEXT = "x" * 15_000
 BOUND, SLOW = 64 * 1024, 16 * 1024
 
 
@@ -58,10 +56,10 @@ async def test_a_slow_stream_lags_and_gets_what_it_missed() -> None:
         async with stream(here, 1) as (call, peer), client(here, 2) as ben:
             most = 0
             while peer.moved is None:
-                here.world.say(7, 2, TEXT)
+                here.world.say(7, 2, LONG_TEXT)
                 await ben.event()
             for _ in range(40):
-                here.world.say(7, 2, TEXT)
+                here.world.say(7, 2, LONG_TEXT)
                 await ben.event()
                 most = max(most, peer.unsent)
             assert BOUND < most <= BOUND + 2 * 64 * 1024
@@ -87,12 +85,7 @@ async def test_a_stream_that_wakes_in_time_learns_why(
     async with open_here(unsent_bytes=BOUND, slow_bytes=SLOW, **reason) as here:
         here.world.room(7, 1, 2)
         async with stream(here, 1) as (call, peer), client(here, 2) as ben:
-            while peer.connection.phase is Phase.OPEN:
-                if peer.moved is None:
-                    here.world.say(7, 2, TEXT)
-                    await ben.event()
-                else:
-                    await asyncio.sleep(0)
+            await talk_until_closing(here, peer, ben)
             assert peer.unsent == 0
             assert not here.edge.bounds.slow
             assert here.value("lagging_connections") == 0
@@ -113,7 +106,7 @@ async def test_a_stream_that_takes_nothing_is_cut() -> None:
         here.world.room(7, 1, 2)
         async with stream(here, 1) as (_, peer), client(here, 2) as ben:
             while peer.moved is None:
-                here.world.say(7, 2, TEXT)
+                here.world.say(7, 2, LONG_TEXT)
                 await ben.event()
             number = peer.connection.connection_id
             await until(lambda: number not in here.edge.sessions.peers)
