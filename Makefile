@@ -10,7 +10,7 @@ up: ## start everything in this terminal
 down: ## stop what `up --detach` started
 	./scripts/down
 check: test ## what CI runs
-test: ## every check and every test, on real parts
+test: ## every check, and every test that does not take minutes, on real parts
 	./scripts/test
 fast: ## checks and the tests that need no parts
 	./scripts/test --fast

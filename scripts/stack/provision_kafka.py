@@ -25,6 +25,14 @@ class Topic:
     retention_days: int
     max_message_bytes: int = 1024 * 1024
 
+    def settings(self, replicas: int) -> dict[str, str]:
+        """Of three replicas two have what is acknowledged: the loss of a broker takes none of it."""
+        return {
+            "retention.ms": str(self.retention_days * DAY_MILLISECONDS),
+            "max.message.bytes": str(self.max_message_bytes),
+            "min.insync.replicas": str(max(1, replicas - 1)),
+        }
+
 
 TOPICS = (
     Topic(ROOM_LOG, PARTITIONS, retention_days=7),
@@ -56,16 +64,13 @@ async def provision_kafka(bootstrap: str) -> None:
 
 
 async def _create(admin: AIOKafkaAdminClient) -> None:
-    brokers = len((await admin.describe_cluster())["brokers"])
+    replicas = min(len((await admin.describe_cluster())["brokers"]), MOST_REPLICAS)
     wanted = [
         NewTopic(
             topic.name,
             topic.partitions,
-            min(brokers, MOST_REPLICAS),
-            topic_configs={
-                "retention.ms": str(topic.retention_days * DAY_MILLISECONDS),
-                "max.message.bytes": str(topic.max_message_bytes),
-            },
+            replicas,
+            topic_configs=topic.settings(replicas),
         )
         for topic in TOPICS
     ]

@@ -14,7 +14,7 @@ from tests.conformance.echo_edge import echo_edge
 sys.modules.pop("pkg_resources", None)
 
 LEFT_OUT = ["12.*", "13.*"]
-"""permessage-deflate: compression is off (design.md), so there is nothing to test."""
+"""permessage-deflate: compression was left out on purpose, so there is nothing to test."""
 
 EXCEPTIONS = {
     "7.1.5": "a close inside a fragmented message: websockets fails it with 1002, which RFC 6455 section 5.4 "

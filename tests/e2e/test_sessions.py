@@ -16,7 +16,7 @@ from tests.support.peer import Connect, Refused
 from tests.support.stack import Stack
 
 REVOKED_SECONDS = 5.0
-"""A revoked session's connections are closed in this time (protocol.md, REVOKE)."""
+"""A revoked session's connections are closed in this time (docs/reliability.md, REVOKE)."""
 
 
 async def _refused(api: Api, method: str, params: dict[str, str], user: User | None = None) -> ApiError:

@@ -58,6 +58,12 @@ def test_another_number_of_partitions_is_refused(found: int) -> None:
     check_partitions(Topic("room-log", 24, 7), 24)
 
 
+@pytest.mark.parametrize(("replicas", "in_sync"), [(1, "1"), (2, "1"), (3, "2")])
+def test_all_replicas_but_one_have_what_is_acknowledged(replicas: int, in_sync: str) -> None:
+    """One broker may be lost and the topic can still be written to, as far as there are enough of them."""
+    assert Topic("room-log", 24, 7).settings(replicas)["min.insync.replicas"] == in_sync
+
+
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     """A data folder whose state file says that all was ready."""
