@@ -22,6 +22,7 @@ class Report:
     broken: list[str] = field(default_factory=list)
     counts: Counter[Kind] = field(default_factory=Counter)
     slowest_answer: float = 0.0
+    stood_still: float = 0.0
     bursts: int = 0
     moves: int = 0
     """Of clients into rooms and out of them."""
@@ -40,6 +41,7 @@ class Report:
         """Takes the final figures."""
         self.counts = journal.count(0, float("inf"))
         self.slowest_answer = journal.slowest_answer
+        self.stood_still = journal.stood_still
         self.bursts = journal.bursts
         self.moves = moves
         self.broken += broken
@@ -62,7 +64,10 @@ class Report:
         lost, doubled = self._found("lost"), self._found("times in room")
         yield f"{lost} lost, {doubled} doubled, {len(self.broken)} violations"
         slowest, step = max(self.normal_after, key=lambda one: one[0], default=(0.0, None))
-        yield f"slowest answer {self.slowest_answer:.1f} s"
+        yield (
+            f"slowest answer {self.slowest_answer:.1f} s; "
+            f"these clients themselves stood still for {self.stood_still:.1f} s at most"
+        )
         yield f"slowest time to normal {slowest:.1f} s, after {step}"
         yield from (f"VIOLATION {one}" for one in self.broken)
 

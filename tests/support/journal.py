@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from typing import NamedTuple
 
 from tests.support.history import Kind, Record, Stored
+
+LOOK_SECONDS = 0.25
 
 Place = tuple[str, int]
 """A client in a room: what one of them has in one room says nothing of any other."""
@@ -28,6 +31,8 @@ class Journal:
         self.records: list[Record] = []
         self.complaints: list[str] = []
         self.slowest_answer = 0.0
+        self.stood_still = 0.0
+        """Seconds for which this process did not get to run, at most: it sees everybody late by that."""
         self.bursts = 0
         self._invoked: dict[str, float] = {}
         self._answers: list[Answer] = []
@@ -84,6 +89,13 @@ class Journal:
     def answered_in(self, seconds: float) -> None:
         """Keeps the longest time from a request to its answer or the end of its connection."""
         self.slowest_answer = max(self.slowest_answer, seconds)
+
+    async def look_at_the_loop(self) -> None:
+        """Keeps how long the loop stood still; ends only when cancelled."""
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(LOOK_SECONDS)
+            self.stood_still = max(self.stood_still, time.monotonic() - before - LOOK_SECONDS)
 
     def began(self, request_id: str) -> float:
         """When a send was begun for the first time."""

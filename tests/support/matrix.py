@@ -119,6 +119,7 @@ def _totals(swarm: Swarm, rows: list[Row], broken: list[str]) -> str:
     return (
         f"{len(rows)} faults: {count[Kind.INVOKE]} messages, {count[Kind.OK]} answered `sent`, "
         f"{count[Kind.UNKNOWN]} times unknown at first, {count[Kind.RECEIVE]} deliveries, "
-        f"{count[Kind.GAP]} gaps, slowest answer {swarm.journal.slowest_answer:.1f} s, "
+        f"{count[Kind.GAP]} gaps, slowest answer {swarm.journal.slowest_answer:.1f} s "
+        f"(these clients stood still for {swarm.journal.stood_still:.1f} s at most), "
         f"{len(broken)} violations"
     )

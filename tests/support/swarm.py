@@ -225,6 +225,7 @@ async def running_swarm(
     caller = await new_caller(stack.http_url, journal) if calls else None
     swarm = Swarm(api, journal, witness, room_ids, made, caller=caller)
     running = [asyncio.create_task(client.run()) for client in made]
+    running.append(asyncio.create_task(journal.look_at_the_loop()))
     try:
         async with asyncio.timeout(END_SECONDS):
             await asyncio.gather(*(client.connected() for client in made))
