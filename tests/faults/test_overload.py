@@ -13,7 +13,7 @@ from tests.support.crowd_place import Place, place, tables
 from tests.support.matrix import HEAL_SECONDS, Matrix
 from tests.support.stack import Stack
 
-CLIENTS, TABLE = 400, 4
+CLIENTS, TABLE = 1_000, 4
 STEP_SECONDS, GROWTH = 6.0, 1.4
 FIRST_RATE = 150.0
 KEPT_UP = 0.9
@@ -64,7 +64,7 @@ async def steady(at: Place, rate: float, seconds: float) -> Json:
 async def test_after_a_minute_of_120_percent_it_is_as_before(stack: Stack, matrix: Matrix) -> None:
     """No queue, cache or retry keeps the bad state alive once the load is back at 70 %."""
     async with place(stack, CLIENTS, tables(CLIENTS, TABLE)) as at:
-        await at.crowd.connect(spread=5.0)
+        await at.crowd.connect(spread=10.0)
         await at.crowd.up(CLIENTS, 60.0)
         most = await capacity(at)
         await quiet(at)
