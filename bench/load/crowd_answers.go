@@ -22,12 +22,16 @@ func (c *client) submit(one *sending) bool {
 	id := c.nextID
 	c.nextID++
 	c.sent[id] = one
+	first := one.written.IsZero()
 	one.written = time.Now()
 	socket := c.socket
 	c.mutex.Unlock()
 	frame := fmt.Appendf(nil, `{"id":%d,"send":{"roomId":"%d","requestId":"%s","text":"%s"}}`,
 		id, one.room, one.requestID, one.text(c.crowd.start))
 	_ = socket.send(frame) // a connection that is gone shows at its reader, which keeps what is under way
+	if first {
+		one.label.late.Load().add(time.Since(one.due))
+	}
 	return true
 }
 

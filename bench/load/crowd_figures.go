@@ -3,13 +3,16 @@ package main
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
+var counted = []string{"holes", "twice", "gaps", "skips", "events", "joins", "closed", "frames", "bytes"}
+
 // figures is what the whole crowd counts; every method may be called by every client.
 type figures struct {
+	counts  map[string]*atomic.Int64 // of names; the map itself never changes
 	mutex   sync.Mutex
-	counts  map[string]int64
 	refused map[string]int64
 	stormed time.Time
 	back    []float64
@@ -25,7 +28,11 @@ type ack struct {
 }
 
 func newFigures() *figures {
-	return &figures{counts: map[string]int64{}, refused: map[string]int64{}, highest: map[int64]int64{}}
+	made := &figures{counts: map[string]*atomic.Int64{}, refused: map[string]int64{}, highest: map[int64]int64{}}
+	for _, name := range counted {
+		made.counts[name] = &atomic.Int64{}
+	}
+	return made
 }
 
 // storm begins to count the time until clients are back.
@@ -35,11 +42,7 @@ func (f *figures) storm(now time.Time) {
 	f.stormed, f.back, f.slowest, f.refused = now, nil, 0, map[string]int64{}
 }
 
-func (f *figures) add(name string, by int64) {
-	f.mutex.Lock()
-	f.counts[name] += by
-	f.mutex.Unlock()
-}
+func (f *figures) add(name string, by int64) { f.counts[name].Add(by) }
 
 // refusal counts an attempt to connect that was answered with no, and how long that took.
 func (f *figures) refusal(kind string, after time.Duration) {
@@ -86,8 +89,8 @@ func (f *figures) report() map[string]any {
 		"refused": copyOf(f.refused), "slowestRefusalSeconds": f.slowest, "backSeconds": spread(f.back),
 		"acknowledged": len(f.acks),
 	}
-	for _, name := range []string{"holes", "twice", "gaps", "skips", "events", "joins", "closed", "frames", "bytes"} {
-		report[name] = f.counts[name]
+	for name, count := range f.counts {
+		report[name] = count.Load()
 	}
 	return report
 }

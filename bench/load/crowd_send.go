@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type label struct {
 	attempts int
 	filling  string
 	stopped  chan struct{}
+	delivery atomic.Pointer[delays] // apart from the window: it is added to for every frame that comes
+	late     atomic.Pointer[delays] // from when a send was due to when it was written: our own doing
 	mutex    sync.Mutex
 	window   window
 }
@@ -29,7 +32,6 @@ type window struct {
 	givenUp   int64
 	errors    map[string]int64
 	ack       []float64
-	delivery  []float64
 	refusal   []float64
 }
 
@@ -50,6 +52,8 @@ func (c *crowd) send(order command) (any, error) {
 		name: order.Label, attempts: max(1, order.Attempts), filling: strings.Repeat("x", order.Text),
 		stopped: make(chan struct{}), window: newWindow(),
 	}
+	made.delivery.Store(&delays{})
+	made.late.Store(&delays{})
 	if _, taken := c.labels.LoadOrStore(order.Label, made); taken {
 		return nil, fmt.Errorf("label %q is in use", order.Label)
 	}
@@ -124,16 +128,16 @@ func (l *label) take() map[string]any {
 	w := l.window
 	l.window = newWindow()
 	l.mutex.Unlock()
+	delivery, late := l.delivery.Swap(&delays{}), l.late.Swap(&delays{})
 	return map[string]any{
 		"seconds": time.Since(w.began).Seconds(), "offered": w.offered, "heldBack": w.heldBack,
 		"acks": w.acks, "duplicates": w.duplicate, "givenUp": w.givenUp, "errors": w.errors,
-		"ackSeconds": spread(w.ack), "deliverySeconds": spread(w.delivery), "refusalSeconds": spread(w.refusal),
+		"ackSeconds": spread(w.ack), "deliverySeconds": delivery.spread(), "refusalSeconds": spread(w.refusal),
+		"lateSeconds": late.spread(),
 	}
 }
 
-func (l *label) delivered(due, now time.Time) {
-	l.count(func(w *window) { w.delivery = append(w.delivery, now.Sub(due).Seconds()) })
-}
+func (l *label) delivered(due, now time.Time) { l.delivery.Load().add(now.Sub(due)) }
 
 func (l *label) acked(s *sending, now time.Time, duplicate bool) {
 	l.count(func(w *window) {
