@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import asyncpg
 
 from chassis import logs
-from chassis.closed import closed_is_lost
+from chassis.closed import is_closed
 from chassis.errors import BackendUnavailable
 from chassis.keepalive import keep_alive
 from chassis.restoring import IS_MARKED, UnfinishedRestoreError
@@ -19,9 +20,11 @@ from chassis.restoring import IS_MARKED, UnfinishedRestoreError
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    _DriverConnection = asyncpg.Connection[asyncpg.Record]
 else:
     Pool = asyncpg.Pool
     Connection = asyncpg.pool.PoolConnectionProxy
+    _DriverConnection = asyncpg.Connection
 
 CONNECT_SECONDS = 5.0
 COMMAND_SECONDS = 5.0
@@ -29,7 +32,7 @@ STATEMENT_SHARE = 0.9
 """Of COMMAND_SECONDS: then the server ends a statement by itself, and the connection stays good."""
 ACQUIRE_SECONDS = 2.0
 RELEASE_SECONDS = 2.0
-"""For the server to end what a cancelled caller had begun, and to answer that the connection is as new."""
+"""For the server to end what a cancelled caller had begun."""
 CHECK_SECONDS = 1.0
 """For readiness: with the wait for a connection less than a check may take (chassis.health)."""
 TCP_USER_TIMEOUT_MILLIS = 5000
@@ -37,8 +40,15 @@ TCP_USER_TIMEOUT_MILLIS = 5000
 
 log = logs.get("postgres")
 
-_returning: set[asyncio.Task[None]] = set()
-"""Connections on their way back into their pools; the loop itself holds no task."""
+
+class _Pooled(_DriverConnection):
+    """Goes back into its pool without a question to the server, which costs as much as a small commit: no
+    statement of ours sets, listens or locks beyond its transaction, and one left open is rolled back."""
+
+    def get_reset_query(self) -> str:
+        """See asyncpg.Connection."""
+        return ""
+
 
 UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
@@ -78,6 +88,7 @@ async def open_pool(
             command_timeout=COMMAND_SECONDS,
             max_inactive_connection_lifetime=300,
             ssl=False,
+            connection_class=_Pooled,
             init=_bound_tcp,
             server_settings={
                 "application_name": application_name,
@@ -100,66 +111,71 @@ async def open_pool(
             pool.terminate()
 
 
-@contextmanager
-def store_errors() -> Iterator[None]:
+class _StoreErrors(AbstractContextManager[None]):
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        # A ValueError is an address or argument that makes no sense, which no repeat mends.
+        if is_closed(error) or (isinstance(error, UNAVAILABLE) and not isinstance(error, ValueError)):
+            raise BackendUnavailable("postgres") from error
+
+
+_STORE_ERRORS = _StoreErrors()
+
+
+def store_errors() -> AbstractContextManager[None]:
     """Turns the driver's 'not now' errors into BackendUnavailable; constraints and bugs pass through."""
-    try:
-        with closed_is_lost():
-            yield
-    except UNAVAILABLE as error:
-        if isinstance(error, ValueError):
-            raise  # an address or argument that makes no sense, which no repeat mends
-        raise BackendUnavailable("postgres") from error
+    return _STORE_ERRORS
 
 
-@asynccontextmanager
-async def acquire(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection for a few statements. Raises BackendUnavailable when none is free in time."""
-    with store_errors():
-        connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+class _Acquired(AbstractAsyncContextManager[Connection]):
+    __slots__ = ("_connection", "_pool")
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Connection:
+        with store_errors():
+            self._connection = await self._pool.acquire(timeout=ACQUIRE_SECONDS)
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            with _cut_when_silent(connection):
-                yield connection
-        finally:
-            await _give_back(pool, connection)
+            if isinstance(error, TimeoutError):
+                _cut(self._connection)
+            await self._pool.release(self._connection, timeout=RELEASE_SECONDS)
+        except Exception as trouble:  # noqa: BLE001 — what was asked of the database is done or has failed before
+            log.warning("connection_not_returned", error=type(trouble).__name__)
+        _STORE_ERRORS.__exit__(kind, error, trace)
+
+
+def acquire(pool: Pool) -> AbstractAsyncContextManager[Connection]:
+    """A connection for a few statements. Raises BackendUnavailable when none is free in time.
+
+    It is back in its pool afterwards, or ended because the server did not answer in time; whoever is
+    cancelled meanwhile goes at once, and the pool gets it all the same.
+    """
+    return _Acquired(pool)
 
 
 @asynccontextmanager
 async def transaction(pool: Pool) -> AsyncIterator[Connection]:
     """A connection inside one transaction, committed when the block ends well."""
     async with acquire(pool) as connection, connection.transaction():
-        with _cut_when_silent(connection):
+        try:
             yield connection
+        except TimeoutError:
+            _cut(connection)
+            raise
 
 
-async def _give_back(pool: Pool, connection: Connection) -> None:
-    """Returns when the pool has the connection, or ended it because the server did not answer in time.
-
-    Nothing is raised for the latter: what was asked of the database is done or has failed before. Whoever is
-    cancelled meanwhile goes at once, and the pool gets its connection all the same.
-    """
-    returning = asyncio.create_task(pool.release(connection, timeout=RELEASE_SECONDS))
-    _returning.add(returning)
-    returning.add_done_callback(_returned)
-    await asyncio.wait([returning])
-
-
-def _returned(returning: asyncio.Task[None]) -> None:
-    _returning.discard(returning)
-    if not returning.cancelled() and (error := returning.exception()) is not None:
-        log.warning("connection_not_returned", error=type(error).__name__)
-
-
-@contextmanager
-def _cut_when_silent(connection: Connection) -> Iterator[None]:
+def _cut(connection: Connection) -> None:
     """Ends a connection whose server does not answer: a ROLLBACK or the driver's request to cancel would
     wait for the same silence, while the pool lacks the connection and the caller its answer.
     """
-    try:
-        yield
-    except TimeoutError:
-        connection.terminate()
-        raise
+    connection.terminate()
 
 
 async def check(pool: Pool) -> str | None:
