@@ -34,19 +34,23 @@ def commit_columns(plans: Sequence[Plan]) -> list[list[Any]]:
     )
     entries = [_entry(entry) for p in plans for entry in p.entries]
     rooms = sorted((room_id, *room) for p in plans for room_id, room in p.rooms.items())
-    memberships = sorted(((*key, left) for p in plans for key, left in p.memberships.items()), key=_first3)
     receipts = sorted((*member, *mark) for p in plans for member, mark in p.receipts.items())
-    changeless = [_request(*item) for p in plans for item in p.changeless.items()]
-    dead = [_dead(letter) for p in plans for letter in p.dead]
     return [
         *_columns(positions, 5),
         *_columns(entries, 14),
         *_columns(rooms, 5),
-        *_columns(memberships, 4),
         *_columns(receipts, 4),
-        *_columns(dead, 6),
-        *_columns(changeless, 7),
     ]
+
+
+def rest_columns(plans: Sequence[Plan]) -> list[list[Any]] | None:
+    """The parameters of `commit_rest`; None when no plan has any of it."""
+    if not any(p.memberships or p.dead or p.changeless for p in plans):
+        return None
+    memberships = sorted(((*key, left) for p in plans for key, left in p.memberships.items()), key=_first3)
+    dead = [_dead(letter) for p in plans for letter in p.dead]
+    changeless = [_request(*item) for p in plans for item in p.changeless.items()]
+    return [*_columns(memberships, 4), *_columns(dead, 6), *_columns(changeless, 7)]
 
 
 def _entry(entry: Entry) -> tuple[Any, ...]:

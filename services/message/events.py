@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -36,6 +37,7 @@ BY_CHAT_ONLY = frozenset(
     {"member_joined", "member_left", "membership_updated", "room_updated", "room_archived"}
 )
 """Changes that chat decided in its own tables; a record that a user sent cannot be one."""
+_KINDS = {field.name: field.number for field in RoomEvent.DESCRIPTOR.fields}
 
 _DISPOSITIONS = {
     Disposition.COMMITTED: record_pb2.DISPOSITION_COMMITTED,
@@ -67,8 +69,9 @@ class EventDraft:
         return Sealed(encoded, message.SerializeToString())
 
 
+@lru_cache(maxsize=64)  # a batch has one or two times
 def timestamp_of(millis: int) -> Timestamp:
-    """Milliseconds since 1970 as a protobuf timestamp."""
+    """Milliseconds since 1970 as a protobuf timestamp, to be copied and not changed."""
     return Timestamp(seconds=millis // 1000, nanos=millis % 1000 * 1_000_000)
 
 
@@ -83,7 +86,10 @@ def read_record(partition: int, offset: int, raw: Raw) -> Command | Unreadable:
     reason = _record_fault(partition, raw, record) or _event_fault(record, event, kind)
     if reason is not None:
         return Unreadable(partition, offset, raw, reason)
-    message = event.message_created.message
+    message_id = thread_root = 0
+    if kind == "message_created":
+        message = event.message_created.message
+        message_id, thread_root = message.message_id, message.thread_root_message_id
     reply_to, correlation = _waiting(raw.headers)
     return Command(
         partition=partition,
@@ -91,12 +97,12 @@ def read_record(partition: int, offset: int, raw: Raw) -> Command | Unreadable:
         raw=raw,
         key=RequestKey(record.room_id, record.sender_user_id, record.request_id),
         body_hash=record.body_hash,
-        kind=RoomEvent.DESCRIPTOR.fields_by_name[kind].number,
+        kind=_KINDS[kind],
         effect=EFFECTS.get(kind, Effect.NONE),
         draft=EventDraft(event),
         subject_user_id=_subject(event, kind),
-        message_id=message.message_id if kind == "message_created" else 0,
-        thread_root_message_id=message.thread_root_message_id if kind == "message_created" else 0,
+        message_id=message_id,
+        thread_root_message_id=thread_root,
         reply_to=reply_to,
         correlation=correlation,
     )
@@ -151,25 +157,27 @@ def _waiting(headers: Sequence[tuple[str, bytes]]) -> tuple[str, int]:
 
 def outcome_of(outcome: Outcome) -> record_pb2.Outcome:
     """An outcome for the chat instance that waits for it."""
-    rejected = outcome.disposition is Disposition.REJECTED
-    return record_pb2.Outcome(
+    found = record_pb2.Outcome(
         correlation=outcome.correlation,
         disposition=_DISPOSITIONS[outcome.disposition],
         room_id=outcome.room_id,
         sequence=outcome.sequence,
         message_id=outcome.message_id,
-        create_time=None if rejected else timestamp_of(outcome.create_millis),
         reason=outcome.reason,
     )
+    if outcome.disposition is not Disposition.REJECTED:
+        found.create_time.CopyFrom(timestamp_of(outcome.create_millis))
+    return found
 
 
 def event_record_of(entry: Entry) -> record_pb2.EventRecord:
     """A committed event for the hint that carries it."""
     command = entry.command
-    return record_pb2.EventRecord(
-        room_id=command.key.room_id,
-        sequence=entry.sequence,
-        event=entry.sealed.event,
-        joined_user_ids=[command.subject_user_id] if command.effect is Effect.JOIN else (),
-        left_user_ids=[command.subject_user_id] if command.effect is Effect.LEAVE else (),
+    record = record_pb2.EventRecord(
+        room_id=command.key.room_id, sequence=entry.sequence, event=entry.sealed.event
     )
+    if command.effect is Effect.JOIN:
+        record.joined_user_ids.append(command.subject_user_id)
+    elif command.effect is Effect.LEAVE:
+        record.left_user_ids.append(command.subject_user_id)
+    return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 
 from chassis.telemetry import SIZE_BUCKETS, Metrics
@@ -24,7 +25,7 @@ class Measures:
             "dead_letter_copies_lost", "Dead letters that are in the table and not in the topic"
         )
         self._records = metrics.counter("records", "Records of the log by how they ended", ["disposition"])
-        self._long_ways = metrics.counter("long_ways", "Batches that needed more than one statement")
+        self._long_ways = metrics.counter("long_ways", "Batches that were not committed at the first try")
         self.restarted = metrics.counter(
             "logs_restarted", "Partitions gone on in a log that had lost records: data loss of the broker"
         )
@@ -41,10 +42,10 @@ class Measures:
         self._set_aside.labels("store_unavailable").inc(len(result.unknown))
         if result.committed:
             self.batch_records.observe(sum(len(p.outcomes) + len(p.dead) for p in result.committed))
-        for plan in result.committed:
-            for outcome in plan.outcomes:
-                self._records.labels(outcome.disposition.name.lower()).inc()
-            self._records.labels("dead_letter").inc(len(plan.dead))
+        ends = Counter(outcome.disposition for plan in result.committed for outcome in plan.outcomes)
+        for disposition, count in ends.items():
+            self._records.labels(disposition.name.lower()).inc(count)
+        self._records.labels("dead_letter").inc(sum(len(plan.dead) for plan in result.committed))
 
     def partitions(self, working: int, assigned: Collection[int], doubted: Collection[int]) -> None:
         """Says how many partitions are in which state."""

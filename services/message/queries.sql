@@ -31,8 +31,8 @@ FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS asked (room_id, sender_u
 JOIN request r USING (room_id, sender_user_id, request_id)
 
 -- name: commit
--- One statement, one transaction, one fsync. Everything hangs on `held`: true only when every
--- partition is locked here at the offset and epoch that the plans were made for.
+-- All of a plan that most plans have. Everything hangs on `held`: true only when every partition is
+-- locked here at the offset and epoch that the plans were made for.
 WITH fence AS MATERIALIZED (
     SELECT p.partition
     FROM log_position p
@@ -70,33 +70,34 @@ WITH fence AS MATERIALIZED (
     ON CONFLICT (room_id) DO UPDATE SET
         head_sequence = EXCLUDED.head_sequence, message_count = EXCLUDED.message_count,
         activity = EXCLUDED.activity, archived = EXCLUDED.archived
-), memberships AS (
-    INSERT INTO membership (room_id, user_id, joined_sequence, left_sequence)
-    SELECT * FROM unnest($25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[])
-    WHERE (SELECT ok FROM held)
-    ON CONFLICT (room_id, user_id, joined_sequence) DO UPDATE SET left_sequence = EXCLUDED.left_sequence
 ), receipts AS (
     INSERT INTO receipt AS r (room_id, user_id, read_sequence, read_message_number)
-    SELECT * FROM unnest($29::bigint[], $30::bigint[], $31::bigint[], $32::bigint[])
+    SELECT * FROM unnest($25::bigint[], $26::bigint[], $27::bigint[], $28::bigint[])
     WHERE (SELECT ok FROM held)
     ON CONFLICT (room_id, user_id) DO UPDATE SET
         read_sequence = EXCLUDED.read_sequence, read_message_number = EXCLUDED.read_message_number
     WHERE EXCLUDED.read_sequence > r.read_sequence
+)
+SELECT partition FROM fence
+
+-- name: commit_rest
+-- What few plans have, in the same transaction and only when every fence held: in `commit` its empty
+-- parts would cost every message (docs/performance.md).
+WITH memberships AS (
+    INSERT INTO membership (room_id, user_id, joined_sequence, left_sequence)
+    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+    ON CONFLICT (room_id, user_id, joined_sequence) DO UPDATE SET left_sequence = EXCLUDED.left_sequence
 ), dead_letters AS (
     INSERT INTO dead_letter (partition, record_offset, reason, key, value, headers)
-    SELECT * FROM unnest($33::int[], $34::bigint[], $35::text[], $36::bytea[], $37::bytea[], $38::bytea[])
-    WHERE (SELECT ok FROM held)
+    SELECT * FROM unnest($5::int[], $6::bigint[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[])
     -- Taken only by a letter of a log that is lost; its copy is in the topic.
     ON CONFLICT (partition, record_offset) DO UPDATE SET
         reason = EXCLUDED.reason, key = EXCLUDED.key, value = EXCLUDED.value, headers = EXCLUDED.headers,
         create_time = now()
-), changeless AS (
-    INSERT INTO request (room_id, sender_user_id, request_id, body_hash, sequence, message_id, create_time)
-    SELECT * FROM unnest($39::bigint[], $40::bigint[], $41::bytea[], $42::bytea[], $43::bigint[], $44::bigint[],
-                         $45::timestamptz[])
-    WHERE (SELECT ok FROM held)
 )
-SELECT partition FROM fence
+INSERT INTO request (room_id, sender_user_id, request_id, body_hash, sequence, message_id, create_time)
+SELECT * FROM unnest($11::bigint[], $12::bigint[], $13::bytea[], $14::bytea[], $15::bigint[], $16::bigint[],
+                     $17::timestamptz[])
 
 -- Reading the log ---------------------------------------------------------------------------
 

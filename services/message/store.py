@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 
 import asyncpg
 
 from chassis import failpoints
 from chassis.errors import BackendUnavailable
-from chassis.postgres import Pool, acquire
+from chassis.postgres import Pool, acquire, transaction
 from chassis.sql import load_queries
-from services.message.commit_rows import commit_columns, millis_of
+from services.message.commit_rows import commit_columns, millis_of, rest_columns
 from services.message.domain import FOREVER, First, Member, Plan, Position, RequestKey, Room, Span
 from services.message.errors import RecordRefused, RequestKnown, RoomLocked
 from services.message.ports import (
@@ -81,21 +82,14 @@ class PostgresLogWriter:
         return await known_requests(self._pool, keys)
 
     async def commit(self, plans: Sequence[Plan]) -> frozenset[int]:
-        columns = commit_columns(plans)
+        columns, rest = commit_columns(plans), rest_columns(plans)
         await failpoints.reach("message.before_commit")
-        async with acquire(self._pool) as connection:
-            try:
+        connected = acquire if rest is None else transaction  # a statement alone is a transaction
+        async with connected(self._pool) as connection:
+            with _refusals():
                 rows = await connection.fetch(queries.commit, *columns)
-            except asyncpg.UniqueViolationError as error:
-                raise _taken(error) from error
-            except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
-                raise RoomLocked from error
-            except (
-                asyncpg.IntegrityConstraintViolationError,
-                asyncpg.DataError,
-                asyncpg.ProgramLimitExceededError,
-            ) as error:
-                raise RecordRefused(error.constraint_name or str(error.sqlstate)) from error
+                if rest is not None and len(rows) == len(plans):
+                    await connection.execute(queries.commit_rest, *rest)
         return frozenset(row["partition"] for row in rows)
 
     async def restart(self, position: Position, next_offset: int) -> bool:
@@ -207,6 +201,23 @@ class PostgresReceipts:
         async with acquire(self._pool) as connection:
             rows = await connection.fetch(queries.receipts, room_id, after_user_id, limit)
         return [(row["user_id"], row["read_sequence"]) for row in rows]
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the database says about the rows, as the port says it."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        raise _taken(error) from error
+    except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError) as error:
+        raise RoomLocked from error
+    except (
+        asyncpg.IntegrityConstraintViolationError,
+        asyncpg.DataError,
+        asyncpg.ProgramLimitExceededError,
+    ) as error:
+        raise RecordRefused(error.constraint_name or str(error.sqlstate)) from error
 
 
 def _taken(error: asyncpg.UniqueViolationError) -> Exception:

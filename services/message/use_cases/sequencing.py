@@ -42,7 +42,7 @@ class Result:
     unknown: set[int] = field(default_factory=set)
     """The store did not answer: the batch may or may not be committed, the position says."""
     long_ways: int = 0
-    """Batches that needed more than one statement."""
+    """Batches that were not committed at the first try."""
 
 
 class Sequencer:
