@@ -1,4 +1,4 @@
-"""Who is in which room, remembered for half a minute so that sending asks no database."""
+"""Who is in which room, remembered for five minutes so that sending asks no database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chassis.errors import BackendUnavailable, Failure, Overloaded
 from services.chat.domain import Membership
 from services.chat.ports import Clock, RoomMember
 
-FRESH_SECONDS = 30.0
+FRESH_SECONDS = 300.0
 MAX_REMEMBERED = 100_000
 READ_AT_ONCE = 500
 READ_SECONDS = 2.0

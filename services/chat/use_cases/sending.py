@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chassis.errors import Failure, InvalidField, OutcomeUnknown, RateLimited
 from chassis.ids import uuid_bytes
 from services.chat.domain import Action, Membership, permit
-from services.chat.errors import rejection
+from services.chat.errors import NotAMember, rejection
 from services.chat.ports import Clock, Disposition, Draft, Encoder, Outcome, RoomLog
 from services.chat.use_cases.limits import SendLimit
 from services.chat.use_cases.members import MemberCache
@@ -144,6 +144,8 @@ class Sending:
         correlation = self._pending.next_correlation()
 
         def end(outcome: Outcome | Failure) -> None:
+            if isinstance(outcome, Outcome) and outcome.reason == NotAMember.reason:
+                self._members.forget((message.room_id, user_id))  # nobody told us of their leaving
             copied = self._log.settle(correlation, known=isinstance(outcome, Outcome))
             settle(_settled(outcome, message, message_id, copied=copied))
 
