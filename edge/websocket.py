@@ -53,6 +53,7 @@ def upgrade(request: Request, message_bytes: int) -> tuple[bytes, EdgeProtocol |
     """
     handshake = EdgeProtocol()
     response = handshake.accept(request)
+    handshake.parser.close()  # as at the end of a connection (edge.server): it points back at its protocol
     if response.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
         return response.serialize(), None
     protocol = EdgeProtocol(state=State.OPEN, max_size=message_bytes)

@@ -49,7 +49,9 @@ num.network.threads=2
 num.io.threads=2
 # Back 5 s after a SIGKILL; with the defaults the controller waits 13 to 18 s for the old broker.
 broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
+broker.heartbeat.interval.ms=1000
+# Twice a second a record about nothing, unless told otherwise.
+metadata.max.idle.interval.ms=5000
 """
 
 
