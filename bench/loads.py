@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,8 +13,11 @@ from bench.generator import Measured, generate
 from bench.results import Once, Repeat
 from bench.world import World
 from tests.support.api import Api, User
+from tests.support.consul_kv import live_setting
 from tests.support.crowd_people import new_people, new_rooms
 
+SETTLE_SECONDS = 5.0
+"""Of the same load before each measured time: its connections are new."""
 ROOMS_AT_ONCE = 8
 
 
@@ -25,6 +28,8 @@ class Load:
     rooms: int
     members: int
     rate: int
+    settings: tuple[tuple[str, str, str], ...] = ()
+    """Live settings meanwhile: service, key, value."""
 
     @asynccontextmanager
     async def open(self, world: World) -> AsyncIterator[Once]:
@@ -32,11 +37,15 @@ class Load:
         place = await placed(world, self.rooms, self.members)
 
         async def once() -> Repeat:
-            product = await self.product(world, place, world.options.warm, world.options.seconds)
-            floor = await self.floor(world, world.options.warm / 4, world.options.seconds)
+            product = await self.product(world, place, SETTLE_SECONDS, world.options.seconds)
+            floor = await self.floor(world, SETTLE_SECONDS, world.options.seconds)
             return repeat_of(product, floor)
 
-        yield once
+        async with AsyncExitStack() as settings:
+            for setting in self.settings:
+                await settings.enter_async_context(live_setting(world.stack, *setting))
+            await self.product(world, place, world.options.warm, 1.0)
+            yield once
 
     async def product(self, world: World, place: Path, warm: float, seconds: float) -> Measured:
         """One run against the stack."""

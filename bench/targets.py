@@ -29,6 +29,8 @@ TARGETS = (
     Target("rooms", "microsPerDelivery", 75, 50),
     Target("rooms", "deliverP50", 5, 4),
     Target("rooms", "deliverP99", 15),
+    Target("rooms-cheap", "microsPerDelivery", 45, 25),
+    Target("rooms-cheap", "deliverP99", 50),
     Target("rooms-1000", "microsPerDelivery", 20, 14),
     Target("rooms-2000", "microsPerDelivery", 11, 8),
     Target("rooms-2000", "deliverP99", 80),

@@ -59,3 +59,10 @@ class EdgeLiveSettings(BaseModel):
     )
     frames_per_second: float = Field(20.0, gt=0)
     frames_burst: float = Field(40.0, ge=1)
+    frame_gap_millis: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="least time between two frames to chat; 20 gathers messages from 50 a second on, which "
+        "costs less, and all wait up to so long; under load frames are gathered anyway",
+    )

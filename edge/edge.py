@@ -90,7 +90,13 @@ async def open_edge(
         admission = Admission(outside.limits, settings.trusted_addresses, loop.time)
         wheel = Wheel(settings.tick_seconds, loop.time)
         sessions = Sessions(settings, outside.callers, rooms, admission, wheel, tasks, counted, time.time)
-        link = Link(settings.instance, outside.chat, outside.credential, sessions, counted, loop.time)
+
+        def least_gap() -> float:
+            return outside.limits().frame_gap_millis / 1000
+
+        link = Link(
+            settings.instance, outside.chat, outside.credential, sessions, counted, loop.time, least_gap
+        )
         requests = Requests(
             link, outside.gateway, outside.callers, tasks, counted, time.time, sessions.lifetimes.keep
         )

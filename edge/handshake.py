@@ -12,6 +12,7 @@ from websockets.http11 import Request
 from chassis import logs
 from chassis.errors import Code, Failure, InvalidField, Overloaded
 from edge.admission import Admission
+from edge.application import Application
 from edge.bounds import Bounds
 from edge.connect import HTTP_STATUS, error_body
 from edge.http import HttpRequest, Upgrade
@@ -20,7 +21,7 @@ from edge.origins import has_token, origin_allowed
 from edge.peer import Outbox, Peer
 from edge.protocol.codes import CloseCode
 from edge.protocol.errors import FrameInvalid
-from edge.server import Application, WebSocketPeer
+from edge.server import WebSocketPeer
 from edge.sessions import Sessions
 from edge.static import SECURITY_HEADERS
 from edge.websocket import SUBPROTOCOLS, upgrade

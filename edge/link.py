@@ -80,7 +80,9 @@ class Link:
         receiver: LinkReceiver,
         metrics: EdgeMetrics,
         clock: Callable[[], float],
+        least_gap: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`least_gap` is the seconds from frame to frame, whatever the load."""
         self.attached_to: str | None = None
         """The chat instance whose stream stands, or None."""
         self._instance = instance
@@ -95,7 +97,7 @@ class Link:
         self._next_tag = 1
         self._staged = Staged()
         self._wake = asyncio.Event()
-        self._pace = Pace()
+        self._pace = Pace(least_gap)
         self._leaving = False
         self._ending = False
         """This process ends: what is staged is the last."""

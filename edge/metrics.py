@@ -19,7 +19,8 @@ class EdgeMetrics:
         self._resumes = metrics.counter("resumes", "rooms resumed with a cursor", ["result"])
         self._holes = metrics.counter("holes_fetched", "rooms whose missing events were fetched")
         self._link_up = metrics.gauge("link_attached", "1 while the link to a chat instance stands")
-        self._link_frames = metrics.counter("link_frames", "messages on the link", ["direction"])
+        link_frames = metrics.counter("link_frames", "messages on the link", ["direction"])
+        self._link_frames = {direction: link_frames.labels(direction) for direction in ("up", "down")}
         self._replies = metrics.counter(
             "replies", "requests answered, by kind and result", ["kind", "result"]
         )
@@ -77,7 +78,7 @@ class EdgeMetrics:
 
     def link_frame(self, direction: str) -> None:
         """One message up or down."""
-        self._link_frames.labels(direction).inc()
+        self._link_frames[direction].inc()
 
     def reply(self, kind: str, result: str) -> None:
         """A request was answered: `ok` or a reason."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from typing import Protocol, cast
+from typing import cast
 
 from websockets.frames import CloseCode as RfcCloseCode
 from websockets.frames import Frame, Opcode
@@ -18,6 +18,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from edge import kernel
+from edge.application import Application
 from edge.bounds import Bounds
 from edge.peer import Outbox, Peer
 from edge.protocol.codes import CloseCode
@@ -28,25 +29,6 @@ from edge.waiting import Waiting
 from edge.websocket import SUBPROTOCOLS
 
 NO_CLOSE_FRAME = 1006
-
-
-class Application(Protocol):
-    """What happens on the connections."""
-
-    def connected(self, peer: Peer) -> None:
-        """The handshake is done."""
-
-    def receive(self, peer: Peer, data: bytes) -> None:
-        """A whole message of the agreed kind came in."""
-
-    def refuse(self, peer: Peer, failure: FrameInvalid) -> None:
-        """A message came in that is not of the agreed kind."""
-
-    def drained(self, peer: Peer) -> None:
-        """The peer was slow and took most of what waited."""
-
-    def closed(self, peer: Peer, code: int) -> None:
-        """The connection is over."""
 
 
 class WebSocketPeer(Peer, asyncio.Protocol):
@@ -91,6 +73,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         """Called by whoever did the handshake."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._bounds.slow_bytes)
+        self.write = self._transport.write
         self._application.connected(self)
 
     def data_received(self, data: bytes) -> None:
@@ -115,6 +98,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         """The transport is gone."""
         self._transport = None
         self._be_quick()
+        self._protocol.parser.close()  # it points back at it: else only the cycle collector would free both
         sent, received = self._protocol.close_sent, self._protocol.close_rcvd
         first = sent if sent is not None and not self._protocol.close_rcvd_then_sent else received
         self._application.closed(self, first.code if first is not None else NO_CLOSE_FRAME)
@@ -122,7 +106,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer takes less than it is sent, or than it was fed of what waits."""
         if self._waiting is None and self._transport is not None:
-            self._added = 0
+            self._added, self.write = 0, None
             self._bounds.slow[self] = (None, 0.0)
             self._waiting = Waiting()
             self._transport.set_write_buffer_limits(self._bounds.ease_bytes, self._bounds.ease_bytes)
@@ -196,10 +180,13 @@ class WebSocketPeer(Peer, asyncio.Protocol):
 
     def transmit(self, chunks: list[bytes]) -> None:
         """See Peer."""
-        if self._protocol.state is State.OPEN:
-            self._write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        if self.write is not None:
+            self.write(data)
+        elif self._protocol.state is State.OPEN:
+            self._put(data)
 
-    def _write(self, data: bytes) -> None:
+    def _put(self, data: bytes) -> None:
         transport, waiting = self._transport, self._waiting
         if transport is None:
             return
@@ -221,13 +208,17 @@ class WebSocketPeer(Peer, asyncio.Protocol):
 
     def _write_protocol(self, *, said_all: bool = False) -> None:
         """Writes what the library has to say; who has sent its close says nothing more, no pongs either."""
+        if self._protocol.state is not State.OPEN:
+            self.write = None
         for data in self._protocol.data_to_send():
             if data and not said_all:
-                self._write(data)
+                self._put(data)
             elif not data and self._transport is not None:
                 self._transport.close()
 
     def _be_quick(self) -> None:
+        transport = self._transport
+        self.write = transport.write if transport is not None and self._protocol.state is State.OPEN else None
         self._waiting = None
         self._bounds.forget(self)
         waiter, self._waiter = self._waiter, None
@@ -281,7 +272,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         pending, self.pending = self.pending, None
         if self._protocol.state is State.OPEN:
             if pending:
-                self._write(b"".join(pending))
+                self._put(b"".join(pending))
             self._protocol.send_close(code, reason[:100])
             self._write_protocol()
             if not self._reading and self._transport is not None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from edge.pacing import BUSY_SECONDS, STEPS, Pace
-
-MIDDLE_SECONDS = STEPS[1][1]
+from edge.pacing import BUSY_RATE, BUSY_SECONDS, Pace
 
 
-def frames(per_second: int, seconds: float = 3.0) -> tuple[int, float]:
+def frames(per_second: int, least: float = 0.0, seconds: float = 3.0) -> tuple[int, float]:
     """Frames that leave in the last second, and the longest wait, when this much wants to."""
-    pace, waiting, sent, longest = Pace(), None, 0, 0.0
+    pace, waiting, sent, longest = Pace(lambda: least), None, 0, 0.0
     for index in range(int(seconds * per_second)):
         now = index / per_second
         if waiting is not None and waiting <= now:
@@ -37,11 +35,17 @@ def test_a_busy_link_gathers() -> None:
     assert longest <= BUSY_SECONDS + 1e-9
 
 
-def test_in_between_it_gathers_a_little() -> None:
-    """A pace shorter than the gap between two messages holds hardly any of them back."""
-    sent, longest = frames(100)
-    assert longest <= MIDDLE_SECONDS + 1e-9
-    assert sent >= 90
+def test_a_least_gap_gathers_what_a_quiet_link_would_not() -> None:
+    """Who wants it cheap sets a gap; a message that comes alone still leaves at once."""
+    sent, longest = frames(200, least=0.05)
+    assert sent <= 22
+    assert 0.04 < longest <= 0.05 + 1e-9
+    assert frames(5, least=0.05)[1] == 0.0
+
+
+def test_a_least_gap_below_that_of_a_busy_link_changes_nothing_there() -> None:
+    """The longer of the two holds."""
+    assert abs(frames(2000, least=0.005)[0] - frames(2000)[0]) <= 2
 
 
 def test_a_busy_link_that_falls_quiet_is_prompt_again() -> None:
@@ -55,11 +59,11 @@ def test_a_busy_link_that_falls_quiet_is_prompt_again() -> None:
     assert pace.wait(2.5) == 0.0
 
 
-@pytest.mark.parametrize(("rate", "gap"), [(10, 0.0), (100, MIDDLE_SECONDS), (1000, BUSY_SECONDS)])
-def test_the_steps(rate: int, gap: float) -> None:
-    """At once, 5 ms from frame to frame above 50 a second, 20 ms above 150."""
+@pytest.mark.parametrize(("rate", "gap"), [(BUSY_RATE - 10, 0.0), (BUSY_RATE + 10, BUSY_SECONDS)])
+def test_the_rate_decides(rate: float, gap: float) -> None:
+    """At once below it; from frame to frame above it."""
     pace, now = Pace(), 100.0
-    for _ in range(rate):
+    for _ in range(int(rate)):
         now += 1 / rate
         pace.offered(now)
     pace.sent(now)
