@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from edge.broadcast import broadcast
 from edge.comings import Comings
 from edge.metrics import EdgeMetrics
 from edge.peer import Outbox, Peer
-from edge.protocol.events import Event
+from edge.protocol.events import Event, Wire
 from edge.protocol.limits import PORTION_BYTES
 from edge.protocol.rings import Rings
 from edge.room import Replay, Room, User
@@ -92,17 +91,29 @@ class Fanout:
     def finish(self) -> None:
         """Hands what has moved to the peers and writes it."""
         moved, self._moved, self._gathered = self._moved, [], 0
-        alone = len(moved) == 1
         for room in moved:
-            self.settle(room, at_once=alone)
+            self.settle(room)
         self._outbox.flush()
 
-    def settle(self, room: Room, *, at_once: bool = False) -> None:
-        """Gives the run of a room to its live peers, see broadcast."""
+    def settle(self, room: Room) -> None:
+        """Puts the run of a room into the outbox of its live peers; all of one wire share the bytes."""
         run, room.run = room.run, []
         if not run:
             return
-        broadcast(run, tuple(room.live), self._outbox, at_once=at_once)
+        joined: list[bytes | None] = [None, None]
+        put = self._outbox.put
+        for peer in room.live:
+            wire = peer.wire
+            if wire is Wire.STREAM:
+                for event in run:
+                    put(peer, event.frame(wire))
+                continue
+            frames = joined[wire]
+            if frames is None:
+                frames = joined[wire] = (
+                    run[0].frame(wire) if len(run) == 1 else b"".join([event.frame(wire) for event in run])
+                )
+            put(peer, frames)
         self._metrics.delivered(len(run) * len(room.live))
 
     def _apply(self, room: Room, event: Event) -> None:

@@ -1,6 +1,6 @@
 """One connected client, as the rest of the edge sees it, whatever wire it came on.
 
-Frames gather in the `Outbox` until the tick ends and leave in one write; only what comes alone goes past it.
+Nothing is written at once: frames gather in the `Outbox` until the tick ends and leave in one write.
 """
 
 from __future__ import annotations
@@ -94,7 +94,6 @@ class Peer(ABC):
         "said",
         "user",
         "wire",
-        "write",
     )
 
     def __init__(self, connection: Connection, wire: Wire, outbox: Outbox, address: str) -> None:
@@ -103,8 +102,6 @@ class Peer(ABC):
         self.outbox = outbox
         self.address = address
         self.pending: list[bytes] | None = None
-        self.write: Callable[[bytes], None] | None = None
-        """Hands bytes to the wire at once; None while some wait, or the wire ends."""
         self.user: User | None = None
         self.held: deque[bytes] | None = None
         """Frames that were read and not handled yet."""

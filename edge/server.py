@@ -73,7 +73,6 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         """Called by whoever did the handshake."""
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._bounds.slow_bytes)
-        self.write = self._transport.write
         self._application.connected(self)
 
     def data_received(self, data: bytes) -> None:
@@ -106,7 +105,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
     def pause_writing(self) -> None:
         """The peer takes less than it is sent, or than it was fed of what waits."""
         if self._waiting is None and self._transport is not None:
-            self._added, self.write = 0, None
+            self._added = 0
             self._bounds.slow[self] = (None, 0.0)
             self._waiting = Waiting()
             self._transport.set_write_buffer_limits(self._bounds.ease_bytes, self._bounds.ease_bytes)
@@ -180,13 +179,10 @@ class WebSocketPeer(Peer, asyncio.Protocol):
 
     def transmit(self, chunks: list[bytes]) -> None:
         """See Peer."""
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        if self.write is not None:
-            self.write(data)
-        elif self._protocol.state is State.OPEN:
-            self._put(data)
+        if self._protocol.state is State.OPEN:
+            self._write(chunks[0] if len(chunks) == 1 else b"".join(chunks))
 
-    def _put(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         transport, waiting = self._transport, self._waiting
         if transport is None:
             return
@@ -208,17 +204,13 @@ class WebSocketPeer(Peer, asyncio.Protocol):
 
     def _write_protocol(self, *, said_all: bool = False) -> None:
         """Writes what the library has to say; who has sent its close says nothing more, no pongs either."""
-        if self._protocol.state is not State.OPEN:
-            self.write = None
         for data in self._protocol.data_to_send():
             if data and not said_all:
-                self._put(data)
+                self._write(data)
             elif not data and self._transport is not None:
                 self._transport.close()
 
     def _be_quick(self) -> None:
-        transport = self._transport
-        self.write = transport.write if transport is not None and self._protocol.state is State.OPEN else None
         self._waiting = None
         self._bounds.forget(self)
         waiter, self._waiter = self._waiter, None
@@ -272,7 +264,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         pending, self.pending = self.pending, None
         if self._protocol.state is State.OPEN:
             if pending:
-                self._put(b"".join(pending))
+                self._write(b"".join(pending))
             self._protocol.send_close(code, reason[:100])
             self._write_protocol()
             if not self._reading and self._transport is not None:
