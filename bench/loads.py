@@ -21,6 +21,19 @@ SETTLE_SECONDS = 5.0
 ROOMS_AT_ONCE = 8
 
 
+Settings = tuple[tuple[str, str, str], ...]
+"""Live ones: service, key, value."""
+
+
+@asynccontextmanager
+async def under(world: World, settings: Settings) -> AsyncIterator[None]:
+    """Sets them, and takes them back."""
+    async with AsyncExitStack() as stack:
+        for setting in settings:
+            await stack.enter_async_context(live_setting(world.stack, *setting))
+        yield
+
+
 @dataclass(frozen=True)
 class Load:
     """So many messages a second into rooms of so many members."""
@@ -28,8 +41,8 @@ class Load:
     rooms: int
     members: int
     rate: int
-    settings: tuple[tuple[str, str, str], ...] = ()
-    """Live settings meanwhile: service, key, value."""
+    settings: Settings = ()
+    """Meanwhile."""
 
     @asynccontextmanager
     async def open(self, world: World) -> AsyncIterator[Once]:
@@ -41,9 +54,7 @@ class Load:
             floor = await self.floor(world, SETTLE_SECONDS, world.options.seconds)
             return repeat_of(product, floor)
 
-        async with AsyncExitStack() as settings:
-            for setting in self.settings:
-                await settings.enter_async_context(live_setting(world.stack, *setting))
+        async with under(world, self.settings):
             await self.product(world, place, world.options.warm, 1.0)
             yield once
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench.generator import Measured
-from bench.loads import Load, placed
+from bench.loads import Load, placed, under
 from bench.results import Once, Repeat
 from bench.world import World
-from tests.support.consul_kv import live_setting
 from tests.support.crowd_watch import total
 from tests.support.eventually import eventually
 
@@ -81,9 +80,7 @@ class Ramp:
         async def once() -> Repeat:
             return await self._once(world, place)
 
-        async with AsyncExitStack() as settings:
-            for setting in UNLIMITED:
-                await settings.enter_async_context(live_setting(world.stack, *setting))
+        async with under(world, UNLIMITED):
             await Load(self.rooms, self.members, self.start // 2).product(
                 world, place, world.options.warm, LAST_OF_WARM
             )

@@ -10,30 +10,11 @@ from unittest.mock import Mock
 from websockets.protocol import State
 
 from edge.bounds import Bounds
-from edge.peer import Outbox, Peer
+from edge.peer import Outbox
 from edge.protocol.connection import Connection
-from edge.protocol.errors import FrameInvalid
 from edge.server import WebSocketPeer
 from edge.websocket import EdgeProtocol
-
-
-class Forgetful:
-    """An application that keeps nobody."""
-
-    def connected(self, peer: Peer) -> None:
-        """See edge.application."""
-
-    def receive(self, peer: Peer, data: bytes) -> None:
-        """See edge.application."""
-
-    def refuse(self, peer: Peer, failure: FrameInvalid) -> None:
-        """See edge.application."""
-
-    def drained(self, peer: Peer) -> None:
-        """See edge.application."""
-
-    def closed(self, peer: Peer, code: int) -> None:
-        """See edge.application."""
+from tests.conformance.echo_edge import Nothing
 
 
 async def test_an_ended_connection_is_freed_at_once() -> None:
@@ -42,7 +23,7 @@ async def test_an_ended_connection_is_freed_at_once() -> None:
     gone = weakref.ref(protocol)
     bounds = Bounds(65_536, 16, 65_536, 1_048_576)
     outbox = Outbox(asyncio.get_running_loop())
-    peer = WebSocketPeer(Connection(1), protocol, Forgetful(), outbox, bounds, "")
+    peer = WebSocketPeer(Connection(1), protocol, Nothing(), outbox, bounds, "")
     gc.disable()
     try:
         peer.connection_made(Mock(asyncio.Transport))
