@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from edge.pacing import BUSY_SECONDS
 from tests.support.api import Json
 from tests.support.crowd_place import Place, place
 from tests.support.matrix import Matrix
@@ -21,7 +22,8 @@ KEPT_UP = 0.95
 SHARE = 0.7
 """Of the most that the room takes: above it the machine is full, and nobody is isolated from that."""
 FACTOR = 3.0
-"""Times as late beside a busy room as beside nothing."""
+"""Times as late beside a busy room as beside nothing, apart from what the edges gather when they are busy.
+Beside nothing they do not gather: were it one with the rest, every mend of the quiet path would end this."""
 LIKE_SPREAD = 1.5
 """Times as late beside one room as beside the same load spread over many: equal, but for noise."""
 WINDOW_SECONDS = 20.0
@@ -69,10 +71,10 @@ async def beside(at: Place, busy: slice, rate: float, seconds: float) -> Json:
     return quiet
 
 
-def isolated(quiet: Json, normal: Json, factor: float) -> None:
-    """No more than so many times as late, from a send to its answer and to every receiver."""
+def isolated(quiet: Json, normal: Json, factor: float, gathered: float = 0.0) -> None:
+    """No more than so many times as late and so many seconds, from a send to its answer and each receiver."""
     for kind in ("ackSeconds", "deliverySeconds"):
-        assert quiet[kind]["p99"] <= factor * normal[kind]["p99"], kind
+        assert quiet[kind]["p99"] <= factor * normal[kind]["p99"] + gathered, kind
 
 
 async def test_quiet_rooms_get_everything_beside_a_hot_one(stack: Stack, matrix: Matrix) -> None:
@@ -87,8 +89,8 @@ async def test_quiet_rooms_get_everything_beside_a_hot_one(stack: Stack, matrix:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_five_hundred_quiet_rooms_hardly_feel_a_hot_one(stack: Stack, matrix: Matrix) -> None:
-    """Their p99 stays within three times what it is without the hot room, lively or at all that it takes; nor
-    is one room worse for them than the same load spread over many."""
+    """Their p99 stays within three times what it is without the hot room, be that lively or (plus the gap of
+    a busy link) at all that it takes; nor is one room worse for them than the same load spread over many."""
     async with place(stack, HOT_CLIENTS + 1_000, rooms_of(500)) as at:
         await at.crowd.connect(spread=10.0)
         await at.crowd.up(at.crowd.size, 90.0)
@@ -99,5 +101,5 @@ async def test_five_hundred_quiet_rooms_hardly_feel_a_hot_one(stack: Stack, matr
         spread = await beside(at, WARM, rate, WINDOW_SECONDS)
         hot = await beside(at, HOT, rate, WINDOW_SECONDS)
         isolated(hot, spread, LIKE_SPREAD)
-        isolated(hot, alone, FACTOR)
+        isolated(hot, alone, FACTOR, BUSY_SECONDS)
         matrix.add(f"hot room of {HOT_CLIENTS} at {rate:.0f}/s beside 500 quiet ones")
