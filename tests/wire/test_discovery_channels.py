@@ -138,6 +138,24 @@ async def test_a_killed_instance_costs_no_call_that_may_be_repeated(consul: Cons
         assert failed == []
 
 
+async def test_what_a_leaving_server_cancels_goes_to_the_other(consul: ConsulAgent) -> None:
+    """Of calls that reach it as it ends a server says CANCELLED, whoever made them."""
+    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
+        _discovery, client = both
+        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
+        failed: list[BaseException] = []
+        used: set[str] = set()
+        traffic = [asyncio.create_task(_traffic(client, failed, used, 0.0)) for _ in range(20)]
+        for _ in range(3):
+            await _calls_on_both(used)
+            await servers[0].stop()
+            await servers[0].start()
+            await eventually(seen_by(client, "user-1", "user-2"), what="calls on both again")
+        for one in traffic:
+            one.cancel()
+        assert failed == []
+
+
 async def test_an_instance_that_moves_keeps_its_name_and_replaces_its_entry(consul: ConsulAgent) -> None:
     async with users("user-1") as old, caller(consul) as (_discovery, client), registered(consul, *old):
         await eventually(seen_by(client, "user-1"), what="the old one")
@@ -207,13 +225,13 @@ def _faster(options: Options) -> Options:
     return tuple((name, int(value) // 20 if name in times else value) for name, value in options)
 
 
-async def _traffic(client: Client, failed: list[BaseException], used: set[str]) -> None:
+async def _traffic(client: Client, failed: list[BaseException], used: set[str], pause: float = 0.01) -> None:
     while True:
         try:
             used.add(await ask(client))
         except grpc.aio.AioRpcError as error:
             failed.append(error)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(pause)
 
 
 async def _calls_on_both(used: set[str]) -> None:

@@ -56,11 +56,12 @@ def test_a_public_method_is_retried_exactly_when_its_definition_calls_it_repeata
             assert (path in RETRIED) == repeatable, path
 
 
-def test_only_unavailable_is_retried() -> None:
-    """DEADLINE_EXCEEDED would double the wait, and ABORTED is the service's own business."""
+def test_only_what_a_lost_server_answers_is_retried() -> None:
+    """CANCELLED is what a server that ends says. DEADLINE_EXCEEDED would double the wait, and ABORTED is the
+    service's own business."""
     for entry in CONFIG["methodConfig"]:
         if "retryPolicy" in entry:
-            assert entry["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE"]
+            assert entry["retryPolicy"]["retryableStatusCodes"] == ["UNAVAILABLE", "CANCELLED"]
 
 
 def test_the_library_is_given_all_but_the_timeouts() -> None:
