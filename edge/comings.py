@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from edge.protocol.events import Event
 from edge.room import User
 
+MAX_ENDED = 10_000
+"""Rooms without a user here of which it is remembered how far they had come."""
+
 
 class _Watch:
     """Comings and goings of a user while connections of theirs are being opened."""
@@ -18,15 +21,28 @@ class _Watch:
         self.seen: dict[int, Event] = {}
 
 
+class _Ended:
+    """A room that nobody here has any more."""
+
+    __slots__ = ("head", "passed")
+
+    def __init__(self, head: int, passed: int) -> None:
+        self.head = head
+        """How far it had come: late hints of before are old."""
+        self.passed = passed
+        """How far it has come since, by what chat still sends."""
+
+
 class Comings:
     """Those heard while a connection is being opened, and those heard too late to be judged here."""
 
     def __init__(self, users: Mapping[int, User]) -> None:
         self.on_late: Callable[[User], None] = _let_be
-        """What is done for a user who came before a room's beginning here: their rooms are asked for again.
-        The event is too little to go by, since a leaving may lie between it and the beginning (I5)."""
+        """What is done for a user who came unseen, or before a room's beginning here: their rooms are asked
+        for again. An event is too little to go by: a leaving may lie between it and the beginning (I5)."""
         self._users = users
         self._opening: dict[int, _Watch] = {}
+        self._ended: dict[int, _Ended] = {}
 
     def expect(self, user_id: int) -> None:
         """Remembers the comings and goings of a user whose rooms are being asked for."""
@@ -58,6 +74,37 @@ class Comings:
                 if watch is not None:
                     known = watch.seen.get(event.room_id, event)
                     watch.seen[event.room_id] = max(known, event, key=lambda one: one.sequence)
+
+    def ended(self, room_id: int, head: int) -> None:
+        """The room has no user here any more."""
+        self._ended[room_id] = _Ended(head, head)
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+
+    def is_old(self, event: Event) -> bool:
+        """Whether the room had come further before it ended here; if not, it begins anew."""
+        ended = self._ended.get(event.room_id)
+        if ended is not None and event.sequence <= ended.head:
+            return True
+        self._ended.pop(event.room_id, None)
+        return False
+
+    def passed_by(self, room_id: int, head: int, *, unseen: int) -> None:
+        """Chat still sends us a room that ended here. It has come to `head`, and what it holds up to `unseen`
+        was not shown to us, the return of somebody perhaps, whose leaving chat has missed: to chat nothing is
+        new then, and only we can ask."""
+        ended = self._ended.get(room_id)
+        if ended is None or head <= ended.passed:
+            return
+        before, ended.passed = ended.passed, head
+        if unseen > before:
+            for user in tuple(self._users.values()):
+                if room_id in user.left:
+                    self.on_late(user)
+
+    def forget_ended(self) -> None:
+        """Remembers nothing of rooms that ended here: the log was set back, and may be below that."""
+        self._ended.clear()
 
 
 def _let_be(_user: User) -> None:

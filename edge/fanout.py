@@ -16,9 +16,6 @@ from edge.protocol.limits import PORTION_BYTES
 from edge.protocol.rings import Rings
 from edge.room import Replay, Room, User
 
-MAX_LEFT = 10_000
-"""Rooms without a user here whose head is remembered."""
-
 
 class Fanout:
     """Who gets what. Every method runs to its end within one turn of the loop."""
@@ -36,8 +33,6 @@ class Fanout:
         self._moved: list[Room] = []
         self._gathered = 0
         """Bytes of events that are let out and not yet handed to the peers."""
-        self._left_at: dict[int, int] = {}
-        """Heads of rooms that nobody here has any more: late hints of theirs are old."""
 
     # ---- events -----------------------------------------------------------------------------
 
@@ -73,11 +68,11 @@ class Fanout:
     def _begin(self, event: Event) -> Room | None:
         """The room that begins with a local user's coming; a hint of an old coming begins nothing."""
         if not any(user_id in self.users for user_id in event.joined):
+            self.comings.passed_by(event.room_id, event.sequence, unseen=event.sequence - 1)
             return None
-        if event.sequence <= self._left_at.get(event.room_id, 0):
+        if self.comings.is_old(event):
             self._heard_late(event)
             return None
-        self._left_at.pop(event.room_id, None)
         room = self.rooms[event.room_id] = Room(event.room_id, event.sequence - 1, self._rings)
         return room
 
@@ -192,13 +187,7 @@ class Fanout:
         if not wanted and self.rooms.get(room_id) is room:
             del self.rooms[room_id]
             room.log.drop_ring()
-            self._left_at[room_id] = room.log.head
-            if len(self._left_at) > MAX_LEFT:
-                del self._left_at[next(iter(self._left_at))]
-
-    def forget_left(self) -> None:
-        """Remembers no heads of rooms without a user here: the log was set back, and may be below them."""
-        self._left_at.clear()
+            self.comings.ended(room_id, room.log.head)
 
     # ---- peers ------------------------------------------------------------------------------
 

@@ -62,7 +62,9 @@ class Rooms:
             self._fanout.take(event_of(record))
         for head in response.heads:
             room = self._fanout.rooms.get(head.room_id)
-            if room is not None and room.log.observe(head.head_sequence):
+            if room is None:
+                self._fanout.comings.passed_by(head.room_id, head.head_sequence, unseen=head.head_sequence)
+            elif room.log.observe(head.head_sequence):
                 self._mender.want(room)
         self._fanout.finish()
         for signal in response.signals:
@@ -77,7 +79,7 @@ class Rooms:
         if self._epoch is not None:
             for peer in [peer for user in self._fanout.users.values() for peer in user.peers]:
                 close(peer)
-            self._fanout.forget_left()
+            self._fanout.comings.forget_ended()
             for room in self._fanout.rooms.values():
                 room.receipts = Receipts()
         self._epoch = epoch

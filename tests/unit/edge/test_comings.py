@@ -67,3 +67,43 @@ async def test_a_coming_heard_twice_asks_for_nothing(edge: SmallEdge) -> None:
     coming = edge.store.append(7, message_event(2, ""), joined=(2,))
     edge.deliver(coming, coming)
     assert asked == []
+
+
+async def gone(edge: SmallEdge) -> None:
+    """User 2 was in the room and left; the hub of chat has missed it, and still sends the room here."""
+    edge.deliver(edge.store.append(7, message_event(2, ""), joined=(2,)))
+    edge.deliver(edge.store.append(7, message_event(2, ""), left=(2,)))
+    await settle()
+    assert 7 not in edge.fanout.rooms
+
+
+@pytest.mark.parametrize("told_by", ["an event", "a head"])
+async def test_who_came_back_unseen_is_asked_for(edge: SmallEdge, told_by: str) -> None:
+    """The hint of the coming is lost, and to chat, which never heard of the leaving, nobody is new."""
+    await gone(edge)
+    edge.store.append(7, message_event(2, ""), joined=(2,))
+    if told_by == "an event":
+        edge.deliver(edge.store.append(7, message_event(1, "hi")))
+    else:
+        edge.heads()
+    await end(edge)
+    assert edge.peers[0].told.cursors[7] == edge.store.head(7)
+
+
+async def test_it_is_asked_once_for_what_was_not_seen_and_never_for_what_was(edge: SmallEdge) -> None:
+    await gone(edge)
+    asked: list[int] = []
+    edge.fanout.comings.on_late = lambda user: asked.append(user.user_id)
+    for _ in range(3):
+        edge.deliver(edge.store.append(7, message_event(1, "in turn")))
+    edge.heads()
+    assert asked == []
+    edge.store.append(7, message_event(1, "lost"))
+    late = edge.store.append(7, message_event(1, "lost at first"))
+    edge.deliver(edge.store.append(7, message_event(1, "new")))
+    edge.deliver(late)
+    edge.heads()
+    assert asked == [2]
+    edge.store.append(7, message_event(1, "lost"))
+    edge.heads()
+    assert asked == [2, 2]
