@@ -34,7 +34,8 @@ class _Ended:
 
 
 class Comings:
-    """Those heard while a connection is being opened, and those heard too late to be judged here."""
+    """Those heard while a connection is being opened, those heard too late to be judged here, and those that
+    were perhaps not heard at all, in rooms that ended here."""
 
     def __init__(self, users: Mapping[int, User]) -> None:
         self.on_late: Callable[[User], None] = _let_be
@@ -81,18 +82,18 @@ class Comings:
         if len(self._ended) > MAX_ENDED:
             del self._ended[next(iter(self._ended))]
 
+    def begun(self, room_id: int) -> None:
+        """The room has a user here again."""
+        self._ended.pop(room_id, None)
+
     def is_old(self, event: Event) -> bool:
-        """Whether the room had come further before it ended here; if not, it begins anew."""
+        """Whether the room had come further before it ended here."""
         ended = self._ended.get(event.room_id)
-        if ended is not None and event.sequence <= ended.head:
-            return True
-        self._ended.pop(event.room_id, None)
-        return False
+        return ended is not None and event.sequence <= ended.head
 
     def passed_by(self, room_id: int, head: int, *, unseen: int) -> None:
-        """Chat still sends us a room that ended here. It has come to `head`, and what it holds up to `unseen`
-        was not shown to us, the return of somebody perhaps, whose leaving chat has missed: to chat nothing is
-        new then, and only we can ask."""
+        """A room that ended here has come to `head`, and what it holds up to `unseen` was not shown to us:
+        the return of somebody perhaps, whose leaving chat has missed. To chat nothing is new then: we ask."""
         ended = self._ended.get(room_id)
         if ended is None or head <= ended.passed:
             return

@@ -67,12 +67,13 @@ class Fanout:
 
     def _begin(self, event: Event) -> Room | None:
         """The room that begins with a local user's coming; a hint of an old coming begins nothing."""
+        self.comings.passed_by(event.room_id, event.sequence, unseen=event.sequence - 1)
         if not any(user_id in self.users for user_id in event.joined):
-            self.comings.passed_by(event.room_id, event.sequence, unseen=event.sequence - 1)
             return None
         if self.comings.is_old(event):
             self._heard_late(event)
             return None
+        self.comings.begun(event.room_id)
         room = self.rooms[event.room_id] = Room(event.room_id, event.sequence - 1, self._rings)
         return room
 
@@ -205,6 +206,8 @@ class Fanout:
         room = self.rooms.get(room_id)
         if room is None:
             room = self.rooms[room_id] = Room(room_id, head, self._rings)
+            self.comings.passed_by(room_id, head, unseen=head)
+            self.comings.begun(room_id)
         if room_id not in user.rooms:
             room.users += 1
             room.go_on(user)

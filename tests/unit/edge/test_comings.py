@@ -77,15 +77,20 @@ async def gone(edge: SmallEdge) -> None:
     assert 7 not in edge.fanout.rooms
 
 
-@pytest.mark.parametrize("told_by", ["an event", "a head"])
+@pytest.mark.parametrize("told_by", ["an event", "a head", "another's coming", "another's connection"])
 async def test_who_came_back_unseen_is_asked_for(edge: SmallEdge, told_by: str) -> None:
     """The hint of the coming is lost, and to chat, which never heard of the leaving, nobody is new."""
     await gone(edge)
     edge.store.append(7, message_event(2, ""), joined=(2,))
     if told_by == "an event":
         edge.deliver(edge.store.append(7, message_event(1, "hi")))
-    else:
+    elif told_by == "a head":
         edge.heads()
+    elif told_by == "another's coming":
+        edge.connect(3)
+        edge.deliver(edge.store.append(7, message_event(3, ""), joined=(3,)))
+    else:
+        edge.connect(1)
     await end(edge)
     assert edge.peers[0].told.cursors[7] == edge.store.head(7)
 
