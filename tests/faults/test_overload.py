@@ -23,11 +23,15 @@ EARLY_SECONDS = 2.0
 """A refusal comes before chat would even ask what became of a send."""
 NORMAL_FACTOR, NORMAL_SECONDS = 3.0, 0.5
 """Normal again: p99 within this factor of what it was at this rate before, or too short to be noticed."""
-REFUSALS = {"OVERLOADED", "OUTCOME_UNKNOWN"}
+USUAL = 0.7
+"""Of the most that was kept up with, not of what gets done in a jam: there frames are full, a message costs
+half, and 70 % of that fills both cores in peace."""
+REFUSALS = {"OVERLOADED", "OUTCOME_UNKNOWN", "RATE_LIMITED"}
+"""Attempts count as sends: with enough of them a client is past what it may send."""
 
 
-async def capacity(at: Place) -> float:
-    """Acknowledged sends a second at the first rate that is too much."""
+async def capacity(at: Place) -> tuple[float, float]:
+    """The highest rate that it keeps up with; what it gets done at the next one, which is too much."""
     rate = FIRST_RATE
     while rate < CLIENTS * RATE_OF_A_CLIENT:
         await at.crowd.send("ramp", at.rooms, rate, attempts=1)
@@ -40,7 +44,7 @@ async def capacity(at: Place) -> float:
             end="",
         )
         if done < KEPT_UP * rate:
-            return float(done)
+            return rate / GROWTH, float(done)
         rate *= GROWTH
     raise AssertionError("the machine takes more than these clients may send")
 
@@ -62,28 +66,29 @@ async def steady(at: Place, rate: float, seconds: float) -> Json:
 @pytest.mark.long
 @pytest.mark.timeout(900)
 async def test_after_a_minute_of_120_percent_it_is_as_before(stack: Stack, matrix: Matrix) -> None:
-    """No queue, cache or retry keeps the bad state alive once the load is back at 70 %."""
+    """No queue, cache or retry keeps the bad state alive once the load is as usual again."""
     async with place(stack, CLIENTS, tables(CLIENTS, TABLE)) as at:
         await at.crowd.connect(spread=10.0)
         await at.crowd.up(CLIENTS, 60.0)
-        most = await capacity(at)
+        held, most = await capacity(at)
+        usual = USUAL * held
         await quiet(at)
-        before = await steady(at, 0.7 * most, 10.0)
+        before = await steady(at, usual, 10.0)
         await at.crowd.send("over", at.rooms, 1.2 * most)
         over = await at.crowd.figures("over", OVERLOAD_SECONDS)
         after = await at.crowd.stop("over")
         ended = time.monotonic()
-        await at.crowd.send("steady", at.rooms, 0.7 * most)
+        await at.crowd.send("steady", at.rooms, usual)
         bound = max(NORMAL_SECONDS, NORMAL_FACTOR * before["ackSeconds"]["p99"])
         normal, last = None, Json()
         while time.monotonic() < ended + HEAL_SECONDS + STEP_SECONDS and normal is None:
             began = time.monotonic()
             last = await at.crowd.figures("steady", 3.0)
-            if last["ackSeconds"]["p99"] <= bound and not last["errors"] and last["acks"] >= 1.9 * most:
+            if last["ackSeconds"]["p99"] <= bound and not last["errors"] and last["acks"] >= 2.7 * usual:
                 normal = began - ended
         await at.crowd.stop("steady")
-        print(f"\ncapacity {most:.0f}/s; at 70 %: p99 {before['ackSeconds']['p99']:.3f} s")
-        print(f"at 120 %: {over}\nthen: {after}\nback at 70 %, normal after {normal} s: {last}")
+        print(f"\ncapacity {most:.0f}/s; usual, {usual:.0f}/s: p99 {before['ackSeconds']['p99']:.3f} s")
+        print(f"at 120 %: {over}\nthen: {after}\nas usual, normal after {normal} s: {last}")
         assert set(over["errors"]) | set(after["errors"]) <= REFUSALS
         assert over["refusalSeconds"].get("p99", 0.0) < EARLY_SECONDS
         assert over["acks"] >= 0.5 * most * OVERLOAD_SECONDS, "it did less than half of what it can"

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from discovery import Discovery, open_discovery
 from tests.support.consul import ConsulAgent, own_consul
 from tests.support.discovery_clients import Client, ask, caller, registered, seen_by
 from tests.support.eventually import eventually
-from tests.support.instances import NOT_SERVING, make_process, users
+from tests.support.instances import NOT_SERVING, FakeUsers, make_process, users
 
 
 @pytest.fixture
@@ -66,12 +67,7 @@ async def test_a_client_that_waits_is_ready_when_the_first_instance_comes(consul
 
 async def test_calls_go_on_without_consul_frozen_killed_and_wiped(consul: ConsulAgent) -> None:
     """No call fails, and both instances are used all the time, until both are entered again ≤ 10 s."""
-    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
-        _discovery, client = both
-        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
-        failed: list[BaseException] = []
-        used: set[str] = set()
-        traffic = asyncio.create_task(_traffic(client, failed, used))
+    async with both_called(consul) as (_servers, _discovery, _client, used):
         consul.signal(signal.SIGSTOP)
         await _calls_on_both(used)
         consul.kill()
@@ -82,28 +78,19 @@ async def test_calls_go_on_without_consul_frozen_killed_and_wiped(consul: Consul
         await eventually(lambda: _entered(consul), seconds=20, what="both registered again")
         assert time.monotonic() - empty < 10
         await _calls_on_both(used)
-        traffic.cancel()
-        assert failed == []
 
 
 async def test_consul_restarts_rebuild_nothing_and_fail_nothing(consul: ConsulAgent) -> None:
     """Its checks start as critical after each restart; the channel stays the one that it was."""
-    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
-        discovery, client = both
-        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
+    async with both_called(consul) as (_servers, discovery, _client, used):
         channel = discovery._service("user").channel
         before = channel.channel
-        failed: list[BaseException] = []
-        used: set[str] = set()
-        traffic = asyncio.create_task(_traffic(client, failed, used))
         for _ in range(3):
             consul.kill()
             await consul.start()
             await _calls_on_both(used)
         await eventually(lambda: _entered(consul), seconds=20, what="both pass again")
         await eventually(lambda: _passing(discovery, 2), seconds=20, what="both seen to pass")
-        traffic.cancel()
-        assert failed == []
         assert channel.channel is before
 
 
@@ -123,37 +110,22 @@ async def test_a_process_starts_before_consul_and_waits_for_it(tmp_path: Path) -
 
 async def test_a_killed_instance_costs_no_call_that_may_be_repeated(consul: ConsulAgent) -> None:
     """GetUser has no side effect: what the dead one did not answer goes to the other."""
-    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
-        _discovery, client = both
-        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
-        failed: list[BaseException] = []
-        used: set[str] = set()
-        traffic = asyncio.create_task(_traffic(client, failed, used))
+    async with both_called(consul) as (servers, _discovery, client, used):
         await _calls_on_both(used)
         await servers[0].stop()
         await eventually(seen_by(client, "user-2"), what="calls on the second only")
         await servers[0].start()
         await eventually(seen_by(client, "user-1", "user-2"), what="calls on both again")
-        traffic.cancel()
-        assert failed == []
 
 
 async def test_what_a_leaving_server_cancels_goes_to_the_other(consul: ConsulAgent) -> None:
     """Of calls that reach it as it ends a server says CANCELLED, whoever made them."""
-    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
-        _discovery, client = both
-        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
-        failed: list[BaseException] = []
-        used: set[str] = set()
-        traffic = [asyncio.create_task(_traffic(client, failed, used, 0.0)) for _ in range(20)]
+    async with both_called(consul, callers=20, pause=0.0) as (servers, _discovery, client, used):
         for _ in range(3):
             await _calls_on_both(used)
             await servers[0].stop()
             await servers[0].start()
             await eventually(seen_by(client, "user-1", "user-2"), what="calls on both again")
-        for one in traffic:
-            one.cancel()
-        assert failed == []
 
 
 async def test_an_instance_that_moves_keeps_its_name_and_replaces_its_entry(consul: ConsulAgent) -> None:
@@ -225,7 +197,26 @@ def _faster(options: Options) -> Options:
     return tuple((name, int(value) // 20 if name in times else value) for name, value in options)
 
 
-async def _traffic(client: Client, failed: list[BaseException], used: set[str], pause: float = 0.01) -> None:
+@asynccontextmanager
+async def both_called(
+    consul: ConsulAgent, callers: int = 1, pause: float = 0.01
+) -> AsyncIterator[tuple[list[FakeUsers], Discovery, Client, set[str]]]:
+    """Two servers, and callers that use both all the time and of whose calls none may fail; who answered."""
+    async with users("user-1", "user-2") as servers, registered(consul, *servers), caller(consul) as both:
+        discovery, client = both
+        await eventually(seen_by(client, "user-1", "user-2"), what="calls on both")
+        failed: list[BaseException] = []
+        used: set[str] = set()
+        traffic = [asyncio.create_task(_traffic(client, failed, used, pause)) for _ in range(callers)]
+        try:
+            yield servers, discovery, client, used
+            assert failed == []
+        finally:
+            for one in traffic:
+                one.cancel()
+
+
+async def _traffic(client: Client, failed: list[BaseException], used: set[str], pause: float) -> None:
     while True:
         try:
             used.add(await ask(client))
