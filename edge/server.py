@@ -15,7 +15,6 @@ from typing import cast
 from websockets.frames import CloseCode as RfcCloseCode
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
-from websockets.server import ServerProtocol
 
 from edge import kernel
 from edge.application import Application
@@ -26,7 +25,7 @@ from edge.protocol.connection import Connection
 from edge.protocol.errors import FrameInvalid
 from edge.protocol.events import Wire
 from edge.waiting import Waiting
-from edge.websocket import SUBPROTOCOLS
+from edge.websocket import SUBPROTOCOLS, EdgeProtocol
 
 NO_CLOSE_FRAME = 1006
 
@@ -49,7 +48,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
     def __init__(
         self,
         connection: Connection,
-        protocol: ServerProtocol,
+        protocol: EdgeProtocol,
         application: Application,
         outbox: Outbox,
         bounds: Bounds,
@@ -97,7 +96,7 @@ class WebSocketPeer(Peer, asyncio.Protocol):
         """The transport is gone."""
         self._transport = None
         self._be_quick()
-        self._protocol.parser.close()  # it points back at it: else only the cycle collector would free both
+        self._protocol.let_go()
         sent, received = self._protocol.close_sent, self._protocol.close_rcvd
         first = sent if sent is not None and not self._protocol.close_rcvd_then_sent else received
         self._application.closed(self, first.code if first is not None else NO_CLOSE_FRAME)
