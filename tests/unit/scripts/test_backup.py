@@ -159,6 +159,31 @@ def test_what_is_no_backup_is_told_so(tmp_path: Path) -> None:
             raise AssertionError
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("../outside", tarfile.REGTYPE),
+        ("a/../../outside", tarfile.REGTYPE),
+        ("{}/outside", tarfile.REGTYPE),
+        ("link", tarfile.SYMTYPE),
+        ("link", tarfile.LNKTYPE),
+        ("pipe", tarfile.FIFOTYPE),
+    ],
+)
+def test_nothing_but_files_inside_is_unpacked(tmp_path: Path, name: str, kind: bytes) -> None:
+    """A tar from elsewhere: no path out of the folder, no link, no device."""
+    place, scratch = tmp_path / "evil.tar", tmp_path / "scratch"
+    scratch.mkdir()
+    member = tarfile.TarInfo(name.format(tmp_path))
+    member.type, member.linkname = kind, str(tmp_path / "outside")
+    with tarfile.open(place, "w") as tar:
+        tar.addfile(member)
+    with pytest.raises(StackError, match="This is no backup"), opened_backup(place, scratch):
+        raise AssertionError
+    assert sorted(tmp_path.iterdir()) == [place, scratch]
+    assert not any(scratch.iterdir())
+
+
 def _file(path: Path) -> Path:
     path.write_text("no archive")
     return path
