@@ -21,8 +21,8 @@ from tests.support.stack import Stack
 MIB = 1024 * 1024
 FIRST_STEADY = 3
 """Rounds before it: pools, caches and allocators fill up once."""
-GROWTH_A_ROUND = MIB // 2
-"""Of a process, by the median of all slopes: half a kilobyte for each of a thousand people is a leak."""
+GROWTH_A_ROUND = MIB // 4
+"""Of a process, by the median of all slopes: half a kilobyte for each of five hundred people is a leak."""
 POOL = 10
 DESCRIPTORS = 4
 """Pooled connections to the other parts come and go."""
