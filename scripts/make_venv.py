@@ -1,6 +1,6 @@
 """Makes the virtual environment of the repository: what `requirements.lock` names, each file by its hash.
 
-Run by scripts/bootstrap with any Python 3.11 or newer; it uses the standard library only. Takes a few
+Run by scripts/bootstrap with any Python 3.11.4 or newer; it uses the standard library only. Takes a few
 milliseconds when the environment is as the lock file says. Two that run at once wait for each other.
 """
 

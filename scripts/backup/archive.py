@@ -8,7 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from scripts.backup.manifest import NAME, Manifest, decode, measured
 from scripts.stack.errors import StackError
@@ -165,24 +165,9 @@ def _unpack(place: Path, folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700)
         with tarfile.open(place) as tar:
-            for member in tar:
-                _unpack_one(tar, member, folder)
+            tar.extractall(folder, filter="data")
     except (OSError, tarfile.TarError) as error:
         raise StackError(f"{place} could not be unpacked into {folder}: {error}") from error
-
-
-def _unpack_one(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    """Folders and plain files within `folder`, which is all that `_pack` writes. Not by `extractall`: what
-    makes that safe (PEP 706) came with Python 3.11.4."""
-    path = PurePosixPath(member.name)
-    content = tar.extractfile(member) if member.isreg() else None
-    if path.is_absolute() or ".." in path.parts or (content is None and not member.isdir()):
-        raise StackError(f"This is no backup: {member.name} in it is not what `polychat backup` writes.")
-    target = folder / path
-    (target if content is None else target.parent).mkdir(mode=0o700, parents=True, exist_ok=True)
-    if content is not None:
-        with os.fdopen(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            shutil.copyfileobj(content, file)
 
 
 def _draft_of(place: Path, within: Path) -> Path:
