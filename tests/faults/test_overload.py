@@ -13,7 +13,8 @@ from tests.support.crowd_place import Place, place, tables
 from tests.support.matrix import HEAL_SECONDS, Matrix
 from tests.support.stack import Stack
 
-CLIENTS, TABLE = 1_000, 4
+CLIENTS, TABLE = 1_500, 4
+"""So many that with all their attempts none of them is past what it may send."""
 STEP_SECONDS, GROWTH = 6.0, 1.4
 FIRST_RATE = 150.0
 KEPT_UP = 0.9
@@ -26,8 +27,7 @@ NORMAL_FACTOR, NORMAL_SECONDS = 3.0, 0.5
 USUAL = 0.7
 """Of the most that was kept up with, not of what gets done in a jam: there frames are full, a message costs
 half, and 70 % of that fills both cores in peace."""
-REFUSALS = {"OVERLOADED", "OUTCOME_UNKNOWN", "RATE_LIMITED"}
-"""Attempts count as sends: with enough of them a client is past what it may send."""
+REFUSALS = {"OVERLOADED", "OUTCOME_UNKNOWN"}
 
 
 async def capacity(at: Place) -> tuple[float, float]:
@@ -84,7 +84,7 @@ async def test_after_a_minute_of_120_percent_it_is_as_before(stack: Stack, matri
         while time.monotonic() < ended + HEAL_SECONDS + STEP_SECONDS and normal is None:
             began = time.monotonic()
             last = await at.crowd.figures("steady", 3.0)
-            if last["ackSeconds"]["p99"] <= bound and not last["errors"] and last["acks"] >= 2.7 * usual:
+            if last["ackSeconds"]["p99"] <= bound and not last["errors"] and last["acks"] >= 2.72 * usual:
                 normal = began - ended
         await at.crowd.stop("steady")
         print(f"\ncapacity {most:.0f}/s; usual, {usual:.0f}/s: p99 {before['ackSeconds']['p99']:.3f} s")

@@ -170,8 +170,8 @@ def test_what_is_no_backup_is_told_so(tmp_path: Path) -> None:
         ("pipe", tarfile.FIFOTYPE),
     ],
 )
-def test_nothing_but_files_inside_is_unpacked(tmp_path: Path, name: str, kind: bytes) -> None:
-    """A tar from elsewhere: no path out of the folder, no link, no device."""
+def test_a_tar_from_elsewhere_reaches_nothing_outside(tmp_path: Path, name: str, kind: bytes) -> None:
+    """No path out of the folder, no link out of it, no device."""
     place, scratch = tmp_path / "evil.tar", tmp_path / "scratch"
     scratch.mkdir()
     member = tarfile.TarInfo(name.format(tmp_path))
