@@ -52,7 +52,7 @@ class Fanout:
             if room is None:
                 return
         elif event.sequence <= room.log.head:
-            self._heard_late(event)
+            self.comings.heard_late(event)
         for ready in room.log.accept(event):
             self._apply(room, ready)
             self._gathered += ready.size
@@ -70,19 +70,12 @@ class Fanout:
         self.comings.passed_by(event.room_id, event.sequence, unseen=event.sequence - 1)
         if not any(user_id in self.users for user_id in event.joined):
             return None
-        if self.comings.is_old(event):
-            self._heard_late(event)
+        if self.comings.is_old(event) or self.comings.is_doubtful(event):
+            self.comings.heard_late(event)
             return None
         self.comings.begun(event.room_id)
         room = self.rooms[event.room_id] = Room(event.room_id, event.sequence - 1, self._rings)
         return room
-
-    def _heard_late(self, event: Event) -> None:
-        """The room is past this event: it began here later, for the sake of others, or heard of it before."""
-        for user_id in event.joined:
-            user = self.users.get(user_id)
-            if user is not None and event.room_id not in user.rooms:
-                self.comings.on_late(user)
 
     def finish(self) -> None:
         """Hands what has moved to the peers and writes it."""
@@ -134,7 +127,10 @@ class Fanout:
 
     def _join(self, room: Room, user_id: int, sequence: int) -> None:
         user = self.users.get(user_id)
-        if user is None or user.rooms.get(room.room_id, 0) >= sequence:
+        if user is None or user.knows(room.room_id, sequence):
+            return
+        if room.room_id not in user.rooms and user.missed(room.room_id, room.begun):
+            self.comings.on_late(user)
             return
         self.settle(room)
         if room.room_id not in user.rooms:
@@ -151,8 +147,13 @@ class Fanout:
 
     def _part(self, room: Room, user_id: int, sequence: int) -> None:
         user = self.users.get(user_id)
-        if user is None or user.rooms.get(room.room_id, sequence) >= sequence:
+        if user is None or user.rooms.get(room.room_id, 0) >= sequence:
             return
+        if room.room_id not in user.rooms:
+            if user.owed(room.room_id, sequence):
+                self.comings.on_late(user)
+            return
+        user.note_shown(room.room_id, sequence)
         self.settle(room)
         for peer in user.peers:
             room.live.discard(peer)
@@ -192,22 +193,29 @@ class Fanout:
 
     # ---- peers ------------------------------------------------------------------------------
 
+    def user(self, user_id: int) -> User:
+        """The user, who is about to have a peer here."""
+        return self.users.setdefault(user_id, User(user_id))
+
     def enter(self, user_id: int, peer: Peer) -> User:
         """Makes a peer one of its user's."""
-        user = self.users.get(user_id)
-        if user is None:
-            user = self.users[user_id] = User(user_id)
+        user = self.user(user_id)
         user.peers.add(peer)
         peer.user = user
         return user
 
-    def enter_room(self, user: User, room_id: int, head: int, joined_sequence: int) -> Room:
-        """Notes a membership and that the room has this head."""
+    def room(self, room_id: int, head: int) -> Room:
+        """The room, which begins at this head if nobody here has it; else it is somewhere else perhaps."""
         room = self.rooms.get(room_id)
         if room is None:
             room = self.rooms[room_id] = Room(room_id, head, self._rings)
             self.comings.passed_by(room_id, head, unseen=head)
             self.comings.begun(room_id)
+        return room
+
+    def enter_room(self, user: User, room_id: int, head: int, joined_sequence: int) -> Room:
+        """Notes a membership and that the room has this head."""
+        room = self.room(room_id, head)
         if room_id not in user.rooms:
             room.users += 1
             room.go_on(user)

@@ -109,6 +109,12 @@ class Resumer:
         if not self._fanout.watch(room, peer, cursor) and (away or cursor <= room.log.head):
             self._bring_on(peer, room, room.waiting[peer], careful=False)
 
+    def finish(self, peer: Peer, room: Room, cursor: int, until: int) -> None:
+        """Sends what follows the cursor of a membership that ended at `until`, and nothing after it."""
+        replay = room.waiting.setdefault(peer, Replay(cursor))
+        replay.until = until
+        self._bring_on(peer, room, replay, careful=False)
+
     def _bring_on(self, peer: Peer, room: Room, replay: Replay, *, careful: bool) -> None:
         if self._from_ring(peer, room, replay):
             return

@@ -30,10 +30,12 @@ class Replay:
 class Room:
     """A room that has a member here. A peer of a member is live, or resting, or waiting."""
 
-    __slots__ = ("live", "log", "receipts", "resting", "room_id", "run", "users", "waiting")
+    __slots__ = ("begun", "live", "log", "receipts", "resting", "room_id", "run", "users", "waiting")
 
     def __init__(self, room_id: int, head: int, rings: Rings | None = None) -> None:
         self.room_id = room_id
+        self.begun = head
+        """All that follows this has come by here or will."""
         self.log = RoomLog(head, rings)
         self.receipts = Receipts()
         self.live: set[Peer] = set()
@@ -74,7 +76,11 @@ class Room:
     def arrived(self, sequence: int) -> list[Peer]:
         """The peers whose cursor the room has come to, and for whom what follows is."""
         waiting = self.waiting.items()
-        return [p for p, at in waiting if at.cursor == sequence and self.joined(p) <= sequence + 1]
+        return [
+            peer
+            for peer, at in waiting
+            if at.cursor == sequence and at.until is None and self.joined(peer) <= sequence + 1
+        ]
 
     def go_on(self, user: User) -> None:
         """The user came back: what follows the leaving up to which peers are brought is theirs as well."""
@@ -147,7 +153,7 @@ class Room:
 class User:
     """A user with a connection here, and the first sequence of each membership."""
 
-    __slots__ = ("left", "peers", "rooms", "user_id")
+    __slots__ = ("left", "peers", "rooms", "shown", "user_id")
 
     def __init__(self, user_id: int) -> None:
         self.user_id = user_id
@@ -155,14 +161,39 @@ class User:
         self.rooms: dict[int, int] = {}
         self.left: dict[int, int] = {}
         """The last leaving that was heard of, by room: a membership from before it is over."""
+        self.shown: dict[int, int] = {}
+        """The last leaving that is known of, by room, up to which all was shown that is to be."""
 
     def note_left(self, room_id: int, sequence: int) -> None:
         """A leaving of theirs was heard of, in its turn or not."""
-        self.left[room_id] = max(sequence, self.left.pop(room_id, 0))
-        if len(self.left) > MAX_LEFT:
-            del self.left[next(iter(self.left))]
+        _note(self.left, room_id, sequence)
+
+    def note_shown(self, room_id: int, sequence: int) -> None:
+        """Their memberships up to this leaving were shown, or are being, or ended before they came here."""
+        _note(self.shown, room_id, sequence)
+
+    def owed(self, room_id: int, sequence: int) -> list[Peer]:
+        """The peers that were not shown a membership that ended at the sequence, and are to be."""
+        shown = self.shown.get(room_id, 0) >= sequence
+        return [] if shown else [peer for peer in self.peers if peer.said_of(room_id) < sequence]
+
+    def knows(self, room_id: int, sequence: int) -> bool:
+        """Whether their coming at the sequence is nothing new."""
+        return max(self.rooms.get(room_id, 0), self.shown.get(room_id, 0)) >= sequence
+
+    def missed(self, room_id: int, begun: int) -> bool:
+        """Whether they may have come and gone unseen: after a leaving that was known here, and before the
+        room began here."""
+        return 0 < self.shown.get(room_id, 0) < begun
 
     def set_back(self, room_id: int, head: int) -> None:
         """The room's log ends here after all: a leaving past it never was."""
-        if self.left.get(room_id, 0) > head:
-            del self.left[room_id]
+        for leavings in (self.left, self.shown):
+            if leavings.get(room_id, 0) > head:
+                del leavings[room_id]
+
+
+def _note(leavings: dict[int, int], room_id: int, sequence: int) -> None:
+    leavings[room_id] = max(sequence, leavings.pop(room_id, 0))
+    if len(leavings) > MAX_LEFT:
+        del leavings[next(iter(leavings))]

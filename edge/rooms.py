@@ -90,6 +90,7 @@ class Rooms:
         self, peer: Peer, request_id: int, hello: Hello, opened: ConnectionOpened, passed: Sequence[Event]
     ) -> None:
         """Makes a peer a member of its rooms, says `welcome`, and begins what it missed."""
+        self._show_ended(self._fanout.user(opened.user_id), opened)
         user = self._fanout.enter(opened.user_id, peer)
         rooms = _corrected(user, opened, passed)
         cursors = {cursor.room_id: cursor.sequence for cursor in hello.rooms}
@@ -171,12 +172,27 @@ class Rooms:
         user = peer.user
         if user is None:
             return
-        for entry in _corrected(user, opened):
+        rooms = _corrected(user, opened)
+        self._show_ended(user, opened)
+        for entry in rooms:
             self._compare_room(user, entry)
         if not opened.rooms_truncated:
             listed = {entry.room_id for entry in opened.rooms}
             for room_id in user.rooms.keys() - listed:
                 self._mender.check(self._fanout.rooms[room_id])
+
+    def _show_ended(self, user: User, opened: ConnectionOpened) -> None:
+        """Memberships that are over: those that are held for present end, and those that began and ended
+        unseen are shown to whoever was here."""
+        for one in opened.ended:
+            room_id, last = one.room_id, one.left_sequence
+            if room_id in user.rooms:
+                self._fanout.end(self._fanout.rooms[room_id], user, last)
+                continue
+            for peer in user.owed(room_id, last):
+                cursor = max(one.joined_sequence - 1, peer.said_of(room_id))
+                self._resumer.finish(peer, self._fanout.room(room_id, last), cursor, last)
+            user.note_shown(room_id, last)
 
     def _compare_room(self, user: User, entry: UserRoom) -> None:
         before = max(0, entry.joined_sequence - 1)
@@ -224,7 +240,9 @@ class Rooms:
 
 
 def _corrected(user: User, opened: ConnectionOpened, passed: Sequence[Event] = ()) -> list[UserRoom]:
-    """The rooms as read by chat, less those whose leaving was heard of before they were told."""
+    """The rooms as read by chat, less those whose leaving was heard of before they were told, or is now."""
+    for one in opened.ended:
+        user.note_left(one.room_id, one.left_sequence)
     left = {event.room_id: event.sequence for event in passed if user.user_id in event.left} | user.left
     return [room for room in opened.rooms if left.get(room.room_id, 0) < max(1, room.joined_sequence)]
 

@@ -8,55 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
+from polychat.internal.log.v1.log_read_service_pb2 import EndedMembership
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 
+from services.chat.attached import Connection, Edge, Output
 
-class Output(Protocol):
-    """The way down to one edge; nothing here may block."""
-
-    def event(self, event: EventRecord) -> None:
-        """Passes an event on."""
-
-    def signal(self, signal: RoomSignal) -> None:
-        """Passes a signal on; may be dropped."""
-
-    def opened(self, opened: ConnectionOpened) -> None:
-        """Tells a connection's rooms, the first time or again."""
-
-    def head(self, room_id: int, head_sequence: int) -> None:
-        """Tells a head to compare with."""
-
-    def revoked(self, session_ids: Sequence[int]) -> None:
-        """Tells that sessions ended."""
-
-    def drain(self) -> None:
-        """Tells that this instance is about to leave."""
-
-    def end(self) -> None:
-        """Ends the stream."""
-
-
-@dataclass(slots=True)
-class Connection:
-    """A live connection of a user, as the token said."""
-
-    connection_id: int
-    user_id: int
-    session_id: int
-    expire_time: float
-
-
-@dataclass(slots=True, eq=False)
-class Edge:
-    """An attached edge: its connections, and how many each user has."""
-
-    name: str
-    output: Output
-    connections: dict[int, Connection] = field(default_factory=dict)
-    users: dict[int, int] = field(default_factory=dict)
+MAX_LEFT = 256
+"""Rooms that a connected user left last, of which it is remembered that their edges were told."""
 
 
 @dataclass(slots=True)
@@ -76,6 +35,18 @@ class _User:
     """Rises when an event moves the user: a room list read before is then out of date."""
     outdated: bool = False
     """Their last room list was."""
+    left: dict[int, int] = field(default_factory=dict)
+    """The last leaving that their edges were told, by room."""
+    placed: bool = False
+    """Their edges go by a list that was read before."""
+
+    def note_left(self, room_id: int, sequence: int) -> bool:
+        """Their edges are told of a leaving; whether they were not before."""
+        known = self.left.pop(room_id, 0)
+        self.left[room_id] = max(sequence, known)
+        if len(self.left) > MAX_LEFT:
+            del self.left[next(iter(self.left))]
+        return sequence > known
 
 
 Listen = Callable[[Collection[int], bool], None]
@@ -165,11 +136,17 @@ class Hub:
         user = self._users.get(user_id)
         return set() if user is None else set(user.rooms)
 
+    def placed(self, user_id: int) -> bool:
+        """Whether the user was placed in rooms before: their edges then do not wait for a list."""
+        user = self._users.get(user_id)
+        return user is not None and user.placed
+
     def place(self, user_id: int, heads: Mapping[int, int]) -> set[int]:
         """The user is in exactly these rooms, each with its head; gives those that are new for them."""
         user = self._users.get(user_id)
         if user is None:
             return set()
+        user.placed = True
         new = heads.keys() - user.rooms
         unheard = [room_id for room_id in new if room_id not in self._rooms]
         for room_id in new:
@@ -179,6 +156,12 @@ class Hub:
         if unheard:
             self._listen(unheard, True)
         return new
+
+    def ended(self, user_id: int, ended: Iterable[EndedMembership]) -> bool:
+        """These memberships of the user are over; whether their edges have to be told of some."""
+        user = self._users.get(user_id, _User())
+        new = [one for one in ended if user.note_left(one.room_id, one.left_sequence)]
+        return bool(new)
 
     def outdated(self, user_id: int, heads: Mapping[int, int]) -> bool:
         """The user may have left a room of this list: nobody saw all that followed it there.
@@ -237,14 +220,14 @@ class Hub:
         joined = [user_id for user_id in event.joined_user_ids if user_id in self._users]
         room = self._rooms.get(event.room_id)
         if room is None and not joined:
-            self._mark(event.left_user_ids)
+            self._part(event)
             return
         if room is not None and event.sequence <= room.passed:
             self._doubt(event, joined)
             return
         for user_id in joined:
             self._enter(event.room_id, user_id, self._users[user_id], passed=event.sequence - 1)
-        self._mark(joined)
+            self._users[user_id].mark += 1
         if room is None:
             self._listen([event.room_id], True)
         self._deliver(self._rooms[event.room_id], event)
@@ -255,15 +238,18 @@ class Hub:
         room.passed = event.sequence
         for edge in room.members:
             edge.output.event(event)
-        self._mark(event.left_user_ids)
-        for user_id in event.left_user_ids:
-            user = self._users.get(user_id)
-            if user is not None:
-                self._leave(event.room_id, user_id, user)
+        if event.left_user_ids:
+            self._part(event)
 
-    def _mark(self, user_ids: Iterable[int]) -> None:
-        for user_id in self._users.keys() & set(user_ids):
-            self._users[user_id].mark += 1
+    def _part(self, event: EventRecord) -> None:
+        for user_id in self._users.keys() & set(event.left_user_ids):
+            user = self._users[user_id]
+            user.mark += 1
+            if event.room_id in user.rooms:
+                user.note_left(event.room_id, event.sequence)
+                self._leave(event.room_id, user_id, user)
+            else:
+                self._doubt_left(event, user_id)
 
     def _doubt(self, event: EventRecord, joined: Iterable[int]) -> None:
         for user_id in joined:
@@ -271,6 +257,14 @@ class Hub:
             if event.room_id not in user.rooms:
                 user.mark += 1
                 self.doubtful.add(user_id)
+        for user_id in self._users.keys() & set(event.left_user_ids):
+            self._doubt_left(event, user_id)
+
+    def _doubt_left(self, event: EventRecord, user_id: int) -> None:
+        """Whoever left and was not in the room, as far as is known here, had come unseen."""
+        user = self._users[user_id]
+        if event.room_id not in user.rooms and user.left.get(event.room_id, 0) < event.sequence:
+            self.doubtful.add(user_id)
 
     def _enter(self, room_id: int, user_id: int, user: _User, *, passed: int) -> None:
         room = self._rooms.setdefault(room_id, _Room(passed, unseen=passed))
@@ -279,8 +273,6 @@ class Hub:
             room.members.setdefault(edge, set()).add(user_id)
 
     def _leave(self, room_id: int, user_id: int, user: _User) -> None:
-        if room_id not in user.rooms:
-            return
         user.rooms.discard(room_id)
         for edge in user.edges:
             self._withdraw(room_id, edge, user_id)

@@ -21,7 +21,8 @@ from polychat.internal.link.v1.link_service_pb2 import (
 from chassis.caller import Caller
 from chassis.errors import BackendUnavailable, Failure, Overloaded, TokenExpired, TokenInvalid, TokenMissing
 from chassis.tokens import LEEWAY_SECONDS
-from services.chat.hub import Connection, Edge, Hub
+from services.chat.attached import Connection, Edge
+from services.chat.hub import Hub
 from services.chat.link_output import LinkOutput
 from services.chat.peers import UserRoomList
 from services.chat.placement import Placement

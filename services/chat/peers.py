@@ -49,6 +49,8 @@ class UserRoomList:
     heads: Mapping[int, int]
     log_epochs: Sequence[int] = ()
     """Every restore that the log has behind it, ascending."""
+    ended: Sequence[log_pb2.EndedMembership] = ()
+    """Their memberships that ended last, in that order."""
 
 
 class MessagePeer:
@@ -113,7 +115,7 @@ class MessagePeer:
         found: dict[int, UserRoomList] = {}
         for start in range(0, len(user_ids), USERS_A_CALL):
             part = user_ids[start : start + USERS_A_CALL]
-            request = log_pb2.ListUserRoomsRequest(user_ids=part, limit=ROOMS_A_PAGE)
+            request = log_pb2.ListUserRoomsRequest(user_ids=part, limit=ROOMS_A_PAGE, with_ended=True)
             response = await self._list(request)
             for rooms in response.users:
                 found[rooms.user_id] = await self._complete(rooms, response.log_epochs)
@@ -125,6 +127,7 @@ class MessagePeer:
         A room that becomes active while older pages are read is on none of them: it is on the first by then.
         """
         found = {room.room_id: room for room in page.rooms}
+        ended = page.ended
         size = page.ByteSize()
         if page.truncated:
             while page.truncated and page.rooms and len(found) < MAX_ROOMS_TOLD and size < MAX_BYTES_TOLD:
@@ -137,7 +140,7 @@ class MessagePeer:
         rooms = sorted(found.values(), key=lambda room: (-room.activity, -room.room_id))
         told = rooms if size <= MAX_BYTES_TOLD else _within(MAX_BYTES_TOLD, rooms)
         heads = {room.room_id: room.head_sequence for room in told}
-        return UserRoomList(told, page.truncated or len(told) < len(rooms), heads, log_epochs)
+        return UserRoomList(told, page.truncated or len(told) < len(rooms), heads, log_epochs, ended)
 
     async def _page(self, user_id: int, after: log_pb2.UserRoom) -> log_pb2.UserRooms:
         request = log_pb2.ListUserRoomsRequest(

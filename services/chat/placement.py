@@ -7,7 +7,8 @@ from typing import NamedTuple, Protocol
 
 from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
 
-from services.chat.hub import Connection, Hub, Output
+from services.chat.attached import Connection, Output
+from services.chat.hub import Hub
 from services.chat.peers import UserRoomList
 
 ATTEMPTS = 3
@@ -52,7 +53,7 @@ class Placement:
             marks = {user_id: self._hub.mark(user_id) for user_id in waiting}
             for user_id, rooms in (await self._log.all_rooms(sorted(waiting))).items():
                 if self._hub.mark(user_id) == marks[user_id] and not self._hub.outdated(user_id, rooms.heads):
-                    self._hub.place(user_id, rooms.heads)
+                    self._place(user_id, rooms)
                     done[user_id] = Placed(rooms, marks[user_id])
                     waiting.discard(user_id)
         return done
@@ -77,6 +78,7 @@ class Placement:
                 rooms=rooms.rooms,
                 rooms_truncated=rooms.truncated,
                 log_epochs=rooms.log_epochs,
+                ended=rooms.ended,
             )
         )
         for room_id, head in rooms.heads.items():
@@ -85,8 +87,9 @@ class Placement:
                 output.head(room_id, passed)
 
     async def read_again(self, user_ids: Collection[int]) -> None:
-        """For live connections, after hints were lost: who is in a new room is told their rooms again, rooms
-        that were left are compared once more so that the edge sees how. May raise a Failure.
+        """For live connections, after hints were lost: who is in a new room or was in one unseen is told
+        their rooms again, rooms that were left are compared once more so that the edge sees how. May raise a
+        Failure.
 
         The list and not the event of the joining, which is old for an edge that serves the room to others.
         """
@@ -101,11 +104,17 @@ class Placement:
             if self._hub.mark(user_id) != marks[user_id] or self._hub.outdated(user_id, rooms.heads):
                 self._hub.doubtful.add(user_id)
                 continue
-            new = self._hub.place(user_id, rooms.heads)
-            if new:
-                self._tell_again(user_id, rooms)
-                joined |= new
+            joined |= self._place(user_id, rooms)
         await self.compare(joined)
+
+    def _place(self, user_id: int, rooms: UserRoomList) -> set[int]:
+        """Goes by a list; gives the rooms that are new. Edges that go by an older one are told this one, when
+        it says more: a coming that nobody heard, or a whole membership."""
+        again = self._hub.placed(user_id)
+        new = self._hub.place(user_id, rooms.heads)
+        if (self._hub.ended(user_id, rooms.ended) or new) and again:
+            self._tell_again(user_id, rooms)
+        return new
 
     def _tell_again(self, user_id: int, rooms: UserRoomList) -> None:
         for edge in self._hub.edges:

@@ -65,12 +65,20 @@ class LogReadApi(log_read_service_pb2_grpc.LogReadServiceServicer):
         )
         # First: rooms of a newer log under an older epoch cost a reset too many, never one too few.
         log_epochs = await self._reading.log_epochs()
+        found = await self._reading.user_rooms(asked)
+        ended = await self._reading.ended(asked.user_ids) if request.with_ended else {}
         return log_read_service_pb2.ListUserRoomsResponse(
             users=[
                 log_read_service_pb2.UserRooms(
-                    user_id=user_id, rooms=[_room(room) for room in rooms], truncated=truncated
+                    user_id=user_id,
+                    rooms=[_room(room) for room in rooms],
+                    truncated=truncated,
+                    ended=[
+                        log_read_service_pb2.EndedMembership(**one._asdict())
+                        for one in ended.get(user_id, ())
+                    ],
                 )
-                for user_id, rooms, truncated in await self._reading.user_rooms(asked)
+                for user_id, rooms, truncated in found
             ],
             log_epochs=log_epochs,
         )

@@ -24,6 +24,7 @@ from services.message.domain import (
 from services.message.errors import RecordRefused, RequestKnown
 from services.message.ports import (
     STRETCHES_BYTES,
+    Ended,
     Page,
     Range,
     RoomEpoch,
@@ -50,6 +51,8 @@ class MemoryLog:
         self.request: dict[RequestKey, First] = {}
         self.message_rows: dict[tuple[int, int], StoredMessage] = {}
         self.membership: dict[tuple[int, int, int], int | None] = {}
+        self.left: dict[int, list[Ended]] = {}
+        """By user, in the order of their ends."""
         self.room_epoch: dict[int, dict[int, int]] = {}
         """By epoch of a restore: the heads that the backup had."""
         self.receipt: dict[Member, ReadMark] = {}
@@ -122,6 +125,9 @@ class MemoryLog:
         self.request.update(plan.changeless)
         self.room_head.update(plan.rooms)
         self.membership.update(plan.memberships)
+        for (room_id, user_id, joined), left in plan.memberships.items():
+            if left is not None:
+                self.left.setdefault(user_id, []).append(Ended(room_id, joined, left))
         for member, mark in plan.receipts.items():
             if mark.sequence > self.receipt.get(member, ReadMark(0, 0)).sequence:
                 self.receipt[member] = mark
@@ -233,6 +239,9 @@ class MemoryLog:
 
     def _epochs(self) -> list[tuple[int, dict[int, int]]]:
         return sorted(self.room_epoch.items())
+
+    async def ended(self, user_ids: Sequence[int], limit: int) -> Mapping[int, list[Ended]]:
+        return {user_id: self.left[user_id][-limit:] for user_id in user_ids if user_id in self.left}
 
     async def log_epochs(self) -> list[int]:
         return [epoch for epoch, _ in self._epochs()]

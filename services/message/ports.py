@@ -127,6 +127,14 @@ class RoomsAsked(NamedTuple):
     room_ids: Sequence[int] | None = None
 
 
+class Ended(NamedTuple):
+    """A membership that is over: the sequences of its first and last event."""
+
+    room_id: int
+    joined_sequence: int
+    left_sequence: int
+
+
 class Sight(NamedTuple):
     """What a user may see of a room, ascending, and the head, both of one instant."""
 
@@ -159,6 +167,10 @@ class LogReader(Protocol):
 
     async def user_rooms(self, asked: RoomsAsked) -> Mapping[int, list[RoomOfUser]]:
         """Rooms by user, the most recently active first, one more than the limit when there are more."""
+        ...
+
+    async def ended(self, user_ids: Sequence[int], limit: int) -> Mapping[int, list[Ended]]:
+        """The memberships of each user that ended last and within a day, in the order of their ends."""
         ...
 
     async def log_epochs(self) -> list[int]:

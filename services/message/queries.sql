@@ -84,9 +84,12 @@ SELECT partition FROM fence
 -- What few plans have, in the same transaction and only when every fence held: in `commit` its empty
 -- parts would cost every message (docs/performance.md).
 WITH memberships AS (
-    INSERT INTO membership (room_id, user_id, joined_sequence, left_sequence)
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
-    ON CONFLICT (room_id, user_id, joined_sequence) DO UPDATE SET left_sequence = EXCLUDED.left_sequence
+    INSERT INTO membership (room_id, user_id, joined_sequence, left_sequence, left_time)
+    SELECT *, CASE WHEN left_sequence IS NOT NULL THEN clock_timestamp() END
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+        AS m (room_id, user_id, joined_sequence, left_sequence)
+    ON CONFLICT (room_id, user_id, joined_sequence) DO UPDATE SET
+        left_sequence = EXCLUDED.left_sequence, left_time = EXCLUDED.left_time
 ), dead_letters AS (
     INSERT INTO dead_letter (partition, record_offset, reason, key, value, headers)
     SELECT * FROM unnest($5::int[], $6::bigint[], $7::text[], $8::bytea[], $9::bytea[], $10::bytea[])
@@ -210,6 +213,16 @@ LEFT JOIN LATERAL (
 ) l ON true
 ORDER BY u.n, r.activity DESC, r.room_id DESC
 LIMIT $7::bigint
+
+-- name: ended
+SELECT u.user_id, e.room_id, e.joined_sequence, e.left_sequence
+FROM unnest($1::bigint[]) AS u (user_id)
+CROSS JOIN LATERAL (
+    SELECT room_id, joined_sequence, left_sequence, left_time FROM membership
+    WHERE user_id = u.user_id AND left_time > clock_timestamp() - interval '1 day'
+    ORDER BY left_time DESC, left_sequence DESC LIMIT $2
+) e
+ORDER BY e.left_time, e.left_sequence
 
 -- name: log_epochs
 SELECT epoch FROM log_epoch ORDER BY epoch

@@ -17,6 +17,7 @@ from services.message.domain import FOREVER, First, Member, Plan, Position, Requ
 from services.message.errors import RecordRefused, RequestKnown, RoomLocked
 from services.message.ports import (
     STRETCHES_BYTES,
+    Ended,
     Page,
     Range,
     RoomEpoch,
@@ -163,6 +164,14 @@ class PostgresLogReader:
             epochs = [RoomEpoch(*pair) for pair in zip(row["epochs"], row["epoch_heads"], strict=True)]
             room = RoomOfUser(*tuple(row)[1:-2])._replace(epochs=epochs)
             found.setdefault(row["user_id"], []).append(room)
+        return found
+
+    async def ended(self, user_ids: Sequence[int], limit: int) -> Mapping[int, list[Ended]]:
+        async with acquire(self._pool) as connection:
+            rows = await connection.fetch(queries.ended, list(user_ids), limit)
+        found: dict[int, list[Ended]] = {}
+        for user_id, *ended in rows:
+            found.setdefault(user_id, []).append(Ended(*ended))
         return found
 
     async def log_epochs(self) -> list[int]:

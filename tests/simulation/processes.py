@@ -29,8 +29,8 @@ from chassis.run import Process
 from edge.config import EdgeSettings
 from edge.http import HttpConnection
 from edge.peer import Peer
+from services.chat.attached import Edge as HubEdge
 from services.chat.config import ChatSettings
-from services.chat.hub import Edge as HubEdge
 from services.message.config import MessageSettings
 from tests.simulation import limits
 from tests.simulation.loop import current_node

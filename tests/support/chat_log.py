@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from polychat.event.v1.room_event_pb2 import RoomEvent
-from polychat.internal.log.v1.log_read_service_pb2 import UserRoom
+from polychat.internal.log.v1.log_read_service_pb2 import EndedMembership, UserRoom
 from polychat.internal.log.v1.record_pb2 import EventRecord
 
 from chassis.errors import BackendUnavailable
@@ -29,6 +29,14 @@ class LogRoom:
     events: list[EventRecord] = field(default_factory=list)
     members: dict[int, int] = field(default_factory=dict)
     activity: int = 0
+    ended: list[tuple[int, int, int]] = field(default_factory=list)
+    """(user, first, last sequence) of memberships that are over."""
+
+    def part(self, user_id: int, sequence: int) -> None:
+        """A membership ends with the event of this sequence, if there is one."""
+        joined = self.members.pop(user_id, None)
+        if joined is not None:
+            self.ended.append((user_id, joined, sequence))
 
 
 class MemoryLog:
@@ -119,8 +127,16 @@ class MemoryLog:
                 for a in self._of(user_id)
             ]
             heads = {room.room_id: room.head_sequence for room in rooms}
-            lists[user_id] = UserRoomList(rooms, False, heads)
+            lists[user_id] = UserRoomList(rooms, False, heads, ended=self._ended_of(user_id))
         return lists
+
+    def _ended_of(self, user_id: int) -> list[EndedMembership]:
+        return [
+            EndedMembership(room_id=room_id, joined_sequence=first, left_sequence=last)
+            for room_id, room in self.rooms.items()
+            for user, first, last in room.ended
+            if user == user_id
+        ]
 
     def _check(self) -> None:
         if self.away:
@@ -160,7 +176,7 @@ class MemoryLog:
             room.members[event.member_joined.membership.user_id] = event.sequence
             record.joined_user_ids.append(event.member_joined.membership.user_id)
         elif event.HasField("member_left"):
-            room.members.pop(event.member_left.user_id, None)
+            room.part(event.member_left.user_id, event.sequence)
             record.left_user_ids.append(event.member_left.user_id)
         room.events.append(record)
         room.activity = next(self._numbers)

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from polychat.internal.log.v1.record_pb2 import EventRecord
 
 from services.chat import ports
+from services.chat.attached import Connection
 from services.chat.domain import Membership
 from services.chat.hints import Hints
-from services.chat.hub import Connection, Hub
+from services.chat.hub import Hub
 from services.chat.link_output import LinkOutput
 from services.chat.placement import Placement
 from services.chat.repair import Repair
@@ -68,7 +69,7 @@ class Place:
             room.members[joined] = sequence
         if left:
             room.events[-1].left_user_ids.append(left)
-            del room.members[left]
+            room.part(left, sequence)
         return room.events[-1]
 
     def events(self) -> list[int]:
@@ -80,6 +81,19 @@ class Place:
         return [
             (opened.connection_id, [(r.room_id, r.head_sequence, r.joined_sequence) for r in opened.rooms])
             for frame in self.output._frames
+            for opened in frame.message.opened
+        ]
+
+    def ended(self) -> list[tuple[str, int, list[tuple[int, int, int]]]]:
+        """By edge and connection, memberships that are over as they were told: (room, first, last)."""
+        return [
+            (
+                edge.name,
+                opened.connection_id,
+                [(e.room_id, e.joined_sequence, e.left_sequence) for e in opened.ended],
+            )
+            for edge in self.hub.edges
+            for frame in edge.output._frames  # type: ignore[attr-defined]
             for opened in frame.message.opened
         ]
 

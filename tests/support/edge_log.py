@@ -143,6 +143,15 @@ class RoomLogStore:
             if self.joined(room_id, user_id)
         ]
 
+    def ended_of(self, user_id: int) -> list[reading.EndedMembership]:
+        """The same of the memberships that are over."""
+        return [
+            reading.EndedMembership(room_id=room_id, joined_sequence=first, left_sequence=last)
+            for (room_id, user), intervals in self.intervals.items()
+            for first, last in intervals
+            if user == user_id and last
+        ]
+
 
 def message_event(user_id: int, text: str, request_id: str = "") -> RoomEvent:
     """A `messageCreated`."""

@@ -59,7 +59,7 @@ class Told:
         self._user_id = user_id
         self.cursors: dict[int, int] = {}
         self.before: dict[int, int] = {}
-        """Heads up to which it is owed nothing of a room, but may be told: see `SmallEdge.attach_anew`."""
+        """Heads up to which it is owed nothing of a room, but may be told: what happened before its hello."""
         self.events: list[tuple[int, int]] = []
         """(room, sequence) of all that it was shown."""
         self.gaps = 0
@@ -176,16 +176,8 @@ class SmallEdge:
         peer.wire.abort()
 
     def attach_anew(self) -> None:
-        """The link stands again, to another chat instance: it opens every connection again.
-
-        Of a room that nobody has here and that is not in a user's list, an open connection is owed as
-        little as one that begins now: they may have come and gone meanwhile, and nothing tells of it.
-        """
-        unserved = self.store.rooms.keys() - self.fanout.rooms.keys()
+        """The link stands again, to another chat instance: it opens every connection again."""
         for peer in self.peers:
-            for room in unserved:
-                if not self.store.joined(room, peer.user_id):
-                    peer.told.before[room] = self.store.head(room)
             self.reopen(peer, self.opened(peer.user_id))
 
     def reopen(self, peer: SmallPeer, opened: ConnectionOpened) -> None:
@@ -205,7 +197,12 @@ class SmallEdge:
 
     def opened(self, user_id: int) -> ConnectionOpened:
         """What chat reads of a user's rooms now."""
-        return ConnectionOpened(connection_id=1, user_id=user_id, rooms=self.store.rooms_of(user_id))
+        return ConnectionOpened(
+            connection_id=1,
+            user_id=user_id,
+            rooms=self.store.rooms_of(user_id),
+            ended=self.store.ended_of(user_id),
+        )
 
 
 class SmallPeer:

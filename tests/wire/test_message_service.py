@@ -214,6 +214,7 @@ async def test_other_processes_read_ranges_rooms_heads_and_requests(channel: grp
     ).users
     assert [(r.room_id, r.head_sequence, r.unread_count) for r in rooms.rooms] == [(ROOM, 5, 0)]
     assert rooms.rooms[0].last_message.message_id == 1_000_004
+    assert not rooms.ended
     heads = await stub.BatchGetHeads(
         internal_pb2.BatchGetHeadsRequest(room_ids=[ROOM, 424_242]), metadata=INTERNAL
     )

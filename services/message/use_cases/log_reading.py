@@ -6,7 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from services.message.domain import FOREVER, First, Outcome, RequestKey
-from services.message.ports import LogReader, Range, RoomEpoch, RoomOfUser, RoomsAsked, StoredEvent, Stretch
+from services.message.ports import (
+    Ended,
+    LogReader,
+    Range,
+    RoomEpoch,
+    RoomOfUser,
+    RoomsAsked,
+    StoredEvent,
+    Stretch,
+)
 from services.message.sequencer import repeat_of
 
 ROOM_BYTES = 64
@@ -16,6 +25,9 @@ MAX_ROOMS = 60_000
 """Rooms in one answer for all its users together."""
 MAX_BYTES = MAX_ROOMS * ROOM_BYTES
 """Of one answer, so that it fits a gRPC message."""
+MAX_ENDED = 10_000
+"""Ended memberships in one answer for all its users together."""
+MAX_ENDED_A_USER = 100
 MAX_ROOMS_WITH_MESSAGE = 110
 """The same when each room brings a message of up to 32 KiB: a public page and the item after it."""
 
@@ -57,6 +69,11 @@ class LogReading:
         fits = sum(_size(room) for rooms in lists.values() for room in rooms) <= MAX_BYTES
         share = MAX_BYTES if fits else MAX_BYTES // len(users)
         return [(user, *_page(lists.get(user, []), limit, share)) for user in asked.user_ids]
+
+    async def ended(self, user_ids: Sequence[int]) -> Mapping[int, list[Ended]]:
+        """The memberships of each user that ended last, in the order of their ends. Read after `user_rooms`:
+        what ends in between is in both, and not in neither."""
+        return await self._log.ended(user_ids, min(MAX_ENDED_A_USER, MAX_ENDED // max(1, len(user_ids))))
 
     async def log_epochs(self) -> Sequence[int]:
         """Every restore that the log has behind it, ascending. Read before what it is told with."""

@@ -129,6 +129,7 @@ class Consumer:
         self._coordinator = SimpleNamespace(_group_instance_id=name)
         self._coordination: asyncio.Task[None] | None = None
         self._error: KafkaError | None = None
+        self._rebalancing = True
 
     def subscribe(self, topics: Sequence[str], *, listener: Any) -> None:
         """See aiokafka."""
@@ -157,12 +158,14 @@ class Consumer:
                 self._offsets = dict.fromkeys(partitions, -1)
                 self._paused.clear()
                 await self._listener.on_partitions_assigned(self._tps())
+                self._rebalancing = False
                 await self._beat(generation, pause)
             except UnknownMemberIdError as error:
                 self._error = error
                 return
             except KafkaError:
                 await asyncio.sleep(pause)
+            self._rebalancing = True
             await self._listener.on_partitions_revoked(self._tps())
             self._offsets = {}
 
@@ -189,7 +192,7 @@ class Consumer:
         self._arrived.set()
 
     async def getmany(self, *, timeout_ms: int) -> dict[TopicPartition, list[Appended]]:
-        """See aiokafka. What was fetched before a rebalance may still come after it, as there."""
+        """See aiokafka. Nothing is fetched during a rebalance; what was fetched before may come after it."""
         if self._error is not None:
             raise self._error
         self._arrived.clear()
@@ -205,7 +208,7 @@ class Consumer:
         return found
 
     def _fetch(self) -> dict[TopicPartition, list[Appended]]:
-        if not self._broker.reaches(self.node):
+        if self._rebalancing or not self._broker.reaches(self.node):
             return {}
         found = {}
         for partition, offset in self._offsets.items():

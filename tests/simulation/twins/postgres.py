@@ -139,7 +139,17 @@ class LogReader(Store):
     """services.message.store.PostgresLogReader."""
 
     def __init__(self, pool: Pool) -> None:
-        names = ("spans", "events", "messages", "message", "stretches", "user_rooms", "heads", "known")
+        names = (
+            "spans",
+            "events",
+            "messages",
+            "message",
+            "stretches",
+            "user_rooms",
+            "ended",
+            "heads",
+            "known",
+        )
         super().__init__(pool, pool.postgres.log, names)
 
 

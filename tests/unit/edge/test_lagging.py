@@ -62,15 +62,24 @@ class Story:
         """Who is in the room leaves it, who is not comes."""
         here = self.edge.store.joined(room, user)
         moves = {"left": (user,)} if here else {"joined": (user,)}
+        if not here and self.linked:
+            self._read_before(user)
         self._publish(self.edge.store.append(room, message_event(user, TEXT), **moves))
         for peer in self.read:  # chat has heard of it as well
             if self.linked and peer.user_id == user:
                 self.read[peer] = self.edge.opened(user)
 
-    def leave_unheard(self, room: int, user: int) -> None:
-        """Who is in the room leaves it, and the hint of it is lost."""
-        if self.edge.store.joined(room, user):
-            self.edge.store.append(room, message_event(user, TEXT), left=(user,))
+    def _read_before(self, user: int) -> None:
+        """What a user missed is told before they are heard to come again (docs/reliability.md)."""
+        for peer in self.edge.peers:
+            if peer.user_id == user and peer.told.owed():
+                self.edge.reopen(peer, self.edge.opened(user))
+
+    def toggle_unheard(self, room: int, user: int) -> None:
+        """The same, and the hint of it is lost."""
+        here = self.edge.store.joined(room, user)
+        moves = {"left": (user,)} if here else {"joined": (user,)}
+        self.edge.store.append(room, message_event(user, TEXT), **moves)
 
     def tell(self) -> None:
         """What chat has read is told now."""
@@ -106,7 +115,7 @@ class Story:
         elif kind == "reconnect":
             self.reconnect(peers[(who + room) % len(peers)])
         elif kind == "unheard":
-            self.leave_unheard(ROOMS[room], USERS[who])
+            self.toggle_unheard(ROOMS[room], USERS[who])
         elif kind == "read" and self.linked:
             peer = peers[(who + room) % len(peers)]
             self.read[peer] = self.edge.opened(peer.user_id)
@@ -129,7 +138,7 @@ class Story:
         self.edge.reader.away = False
         if not self.linked:
             self.linked = True
-            self.edge.attach_anew()
+        self.edge.attach_anew()  # chat reads the lists again after lost hints, and tells what they say
         self.edge.heads()
         await self.drain()
         for room in ROOMS:

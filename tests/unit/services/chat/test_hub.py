@@ -9,7 +9,8 @@ import pytest
 from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 
-from services.chat.hub import Connection, Edge, Hub
+from services.chat.attached import Connection, Edge
+from services.chat.hub import Hub
 
 ANN, BOB, EVE = 1, 2, 3
 ROOM, OTHER = 70, 71

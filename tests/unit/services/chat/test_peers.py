@@ -45,7 +45,13 @@ class Stub:
         ]
         if self.moves:
             self.activities.update([self.moves.pop(0)])
-        answer = log_pb2.UserRooms(user_id=ANN, rooms=rooms, truncated=len(found) > limit)
+        ended = [log_pb2.EndedMembership(room_id=9, joined_sequence=1, left_sequence=2)]
+        answer = log_pb2.UserRooms(
+            user_id=ANN,
+            rooms=rooms,
+            truncated=len(found) > limit,
+            ended=ended if request.with_ended else (),
+        )
         return log_pb2.ListUserRoomsResponse(users=[answer])
 
 
@@ -64,6 +70,7 @@ async def test_every_room_of_a_user_is_told() -> None:
     assert [room.room_id for room in found.rooms] == [8, 7, 6, 5, 4, 3, 2, 1]
     assert found.heads == {room_id: 100 + room_id for room_id in range(1, 9)}
     assert not found.truncated
+    assert [(one.room_id, one.joined_sequence, one.left_sequence) for one in found.ended] == [(9, 1, 2)]
 
 
 async def test_a_room_that_becomes_active_between_two_pages_is_not_missed() -> None:

@@ -241,6 +241,7 @@ class ConnectionOpened(_message.Message):
     ROOMS_TRUNCATED_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     LOG_EPOCHS_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
     connection_id: _builtins.int
     """Which connection."""
     user_id: _builtins.int
@@ -259,6 +260,12 @@ class ConnectionOpened(_message.Message):
     def log_epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Every restore that the log has behind it, ascending: see ListUserRoomsResponse."""
 
+    @_builtins.property
+    def ended(self) -> _containers.RepeatedCompositeFieldContainer[_log_read_service_pb2.EndedMembership]:
+        """Memberships that are over, see UserRooms: a connection that was open meanwhile may have been shown neither
+        their beginning nor their end.
+        """
+
     def __init__(
         self,
         *,
@@ -268,10 +275,11 @@ class ConnectionOpened(_message.Message):
         rooms_truncated: _builtins.bool = ...,
         failure: Global___Failure | None = ...,
         log_epochs: _abc.Iterable[_builtins.int] | None = ...,
+        ended: _abc.Iterable[_log_read_service_pb2.EndedMembership] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "failure", b"failure", "log_epochs", b"log_epochs", "rooms", b"rooms", "rooms_truncated", b"rooms_truncated", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connection_id", b"connection_id", "ended", b"ended", "failure", b"failure", "log_epochs", b"log_epochs", "rooms", b"rooms", "rooms_truncated", b"rooms_truncated", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

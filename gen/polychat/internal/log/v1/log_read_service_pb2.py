@@ -27,7 +27,7 @@ from polychat.chat.v1 import message_pb2 as polychat_dot_chat_dot_v1_dot_message
 from polychat.internal.log.v1 import record_pb2 as polychat_dot_internal_dot_log_dot_v1_dot_record__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/polychat/internal/log/v1/log_read_service.proto\x12\x18polychat.internal.log.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epolychat/chat/v1/message.proto\x1a%polychat/internal/log/v1/record.proto\"S\n\x08LogRange\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0f\n\x07user_id\x18\x04 \x01(\x03\"G\n\x11ReadEventsRequest\x12\x32\n\x06ranges\x18\x01 \x03(\x0b\x32\".polychat.internal.log.v1.LogRange\"g\n\x08LogEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x13\n\x0bto_sequence\x18\x02 \x01(\x03\x12\x34\n\x05\x65vent\x18\x03 \x01(\x0b\x32%.polychat.internal.log.v1.EventRecord\"i\n\nLogStretch\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x33\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\".polychat.internal.log.v1.LogEntry\x12\x15\n\rhead_sequence\x18\x03 \x01(\x03\"M\n\x12ReadEventsResponse\x12\x37\n\tstretches\x18\x01 \x03(\x0b\x32$.polychat.internal.log.v1.LogStretch\"\x95\x01\n\x14ListUserRoomsRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x17\n\x0f\x62\x65\x66ore_activity\x18\x03 \x01(\x03\x12\x16\n\x0e\x62\x65\x66ore_room_id\x18\x04 \x01(\x03\x12\x19\n\x11with_last_message\x18\x05 \x01(\x08\x12\x10\n\x08room_ids\x18\x06 \x03(\x03\"\xf0\x01\n\x08UserRoom\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x15\n\rhead_sequence\x18\x02 \x01(\x03\x12\x15\n\rread_sequence\x18\x03 \x01(\x03\x12\x14\n\x0cunread_count\x18\x04 \x01(\x05\x12\x17\n\x0fjoined_sequence\x18\x05 \x01(\x03\x12\x10\n\x08\x61\x63tivity\x18\x06 \x01(\x03\x12/\n\x0clast_message\x18\x07 \x01(\x0b\x32\x19.polychat.chat.v1.Message\x12\x33\n\x06\x65pochs\x18\x08 \x03(\x0b\x32#.polychat.internal.log.v1.RoomEpoch\"1\n\tRoomEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x15\n\rhead_sequence\x18\x02 \x01(\x03\"b\n\tUserRooms\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x31\n\x05rooms\x18\x02 \x03(\x0b\x32\".polychat.internal.log.v1.UserRoom\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"_\n\x15ListUserRoomsResponse\x12\x32\n\x05users\x18\x01 \x03(\x0b\x32#.polychat.internal.log.v1.UserRooms\x12\x12\n\nlog_epochs\x18\x02 \x03(\x03\"(\n\x14\x42\x61tchGetHeadsRequest\x12\x10\n\x08room_ids\x18\x01 \x03(\x03\"J\n\x15\x42\x61tchGetHeadsResponse\x12\x31\n\x05heads\x18\x01 \x03(\x0b\x32\".polychat.internal.log.v1.RoomHead\"q\n\nRequestKey\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x16\n\x0esender_user_id\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\x0c\x12\x11\n\tbody_hash\x18\x04 \x01(\x0c\x12\x13\n\x0b\x63orrelation\x18\x05 \x01(\x04\"K\n\x15LookupRequestsRequest\x12\x32\n\x04keys\x18\x01 \x03(\x0b\x32$.polychat.internal.log.v1.RequestKey\"|\n\x16LookupRequestsResponse\x12\x33\n\x08outcomes\x18\x01 \x03(\x0b\x32!.polychat.internal.log.v1.Outcome\x12-\n\tread_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xd2\x03\n\x0eLogReadService\x12g\n\nReadEvents\x12+.polychat.internal.log.v1.ReadEventsRequest\x1a,.polychat.internal.log.v1.ReadEventsResponse\x12p\n\rListUserRooms\x12..polychat.internal.log.v1.ListUserRoomsRequest\x1a/.polychat.internal.log.v1.ListUserRoomsResponse\x12p\n\rBatchGetHeads\x12..polychat.internal.log.v1.BatchGetHeadsRequest\x1a/.polychat.internal.log.v1.BatchGetHeadsResponse\x12s\n\x0eLookupRequests\x12/.polychat.internal.log.v1.LookupRequestsRequest\x1a\x30.polychat.internal.log.v1.LookupRequestsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n/polychat/internal/log/v1/log_read_service.proto\x12\x18polychat.internal.log.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1epolychat/chat/v1/message.proto\x1a%polychat/internal/log/v1/record.proto\"S\n\x08LogRange\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x0f\n\x07user_id\x18\x04 \x01(\x03\"G\n\x11ReadEventsRequest\x12\x32\n\x06ranges\x18\x01 \x03(\x0b\x32\".polychat.internal.log.v1.LogRange\"g\n\x08LogEntry\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x13\n\x0bto_sequence\x18\x02 \x01(\x03\x12\x34\n\x05\x65vent\x18\x03 \x01(\x0b\x32%.polychat.internal.log.v1.EventRecord\"i\n\nLogStretch\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x33\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\".polychat.internal.log.v1.LogEntry\x12\x15\n\rhead_sequence\x18\x03 \x01(\x03\"M\n\x12ReadEventsResponse\x12\x37\n\tstretches\x18\x01 \x03(\x0b\x32$.polychat.internal.log.v1.LogStretch\"\xa9\x01\n\x14ListUserRoomsRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x17\n\x0f\x62\x65\x66ore_activity\x18\x03 \x01(\x03\x12\x16\n\x0e\x62\x65\x66ore_room_id\x18\x04 \x01(\x03\x12\x19\n\x11with_last_message\x18\x05 \x01(\x08\x12\x10\n\x08room_ids\x18\x06 \x03(\x03\x12\x12\n\nwith_ended\x18\x07 \x01(\x08\"\xf0\x01\n\x08UserRoom\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x15\n\rhead_sequence\x18\x02 \x01(\x03\x12\x15\n\rread_sequence\x18\x03 \x01(\x03\x12\x14\n\x0cunread_count\x18\x04 \x01(\x05\x12\x17\n\x0fjoined_sequence\x18\x05 \x01(\x03\x12\x10\n\x08\x61\x63tivity\x18\x06 \x01(\x03\x12/\n\x0clast_message\x18\x07 \x01(\x0b\x32\x19.polychat.chat.v1.Message\x12\x33\n\x06\x65pochs\x18\x08 \x03(\x0b\x32#.polychat.internal.log.v1.RoomEpoch\"1\n\tRoomEpoch\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x15\n\rhead_sequence\x18\x02 \x01(\x03\"R\n\x0f\x45ndedMembership\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x17\n\x0fjoined_sequence\x18\x02 \x01(\x03\x12\x15\n\rleft_sequence\x18\x03 \x01(\x03\"\x9c\x01\n\tUserRooms\x12\x0f\n\x07user_id\x18\x01 \x01(\x03\x12\x31\n\x05rooms\x18\x02 \x03(\x0b\x32\".polychat.internal.log.v1.UserRoom\x12\x11\n\ttruncated\x18\x03 \x01(\x08\x12\x38\n\x05\x65nded\x18\x04 \x03(\x0b\x32).polychat.internal.log.v1.EndedMembership\"_\n\x15ListUserRoomsResponse\x12\x32\n\x05users\x18\x01 \x03(\x0b\x32#.polychat.internal.log.v1.UserRooms\x12\x12\n\nlog_epochs\x18\x02 \x03(\x03\"(\n\x14\x42\x61tchGetHeadsRequest\x12\x10\n\x08room_ids\x18\x01 \x03(\x03\"J\n\x15\x42\x61tchGetHeadsResponse\x12\x31\n\x05heads\x18\x01 \x03(\x0b\x32\".polychat.internal.log.v1.RoomHead\"q\n\nRequestKey\x12\x0f\n\x07room_id\x18\x01 \x01(\x03\x12\x16\n\x0esender_user_id\x18\x02 \x01(\x03\x12\x12\n\nrequest_id\x18\x03 \x01(\x0c\x12\x11\n\tbody_hash\x18\x04 \x01(\x0c\x12\x13\n\x0b\x63orrelation\x18\x05 \x01(\x04\"K\n\x15LookupRequestsRequest\x12\x32\n\x04keys\x18\x01 \x03(\x0b\x32$.polychat.internal.log.v1.RequestKey\"|\n\x16LookupRequestsResponse\x12\x33\n\x08outcomes\x18\x01 \x03(\x0b\x32!.polychat.internal.log.v1.Outcome\x12-\n\tread_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xd2\x03\n\x0eLogReadService\x12g\n\nReadEvents\x12+.polychat.internal.log.v1.ReadEventsRequest\x1a,.polychat.internal.log.v1.ReadEventsResponse\x12p\n\rListUserRooms\x12..polychat.internal.log.v1.ListUserRoomsRequest\x1a/.polychat.internal.log.v1.ListUserRoomsResponse\x12p\n\rBatchGetHeads\x12..polychat.internal.log.v1.BatchGetHeadsRequest\x1a/.polychat.internal.log.v1.BatchGetHeadsResponse\x12s\n\x0eLookupRequests\x12/.polychat.internal.log.v1.LookupRequestsRequest\x1a\x30.polychat.internal.log.v1.LookupRequestsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,25 +45,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READEVENTSRESPONSE']._serialized_start=551
   _globals['_READEVENTSRESPONSE']._serialized_end=628
   _globals['_LISTUSERROOMSREQUEST']._serialized_start=631
-  _globals['_LISTUSERROOMSREQUEST']._serialized_end=780
-  _globals['_USERROOM']._serialized_start=783
-  _globals['_USERROOM']._serialized_end=1023
-  _globals['_ROOMEPOCH']._serialized_start=1025
-  _globals['_ROOMEPOCH']._serialized_end=1074
-  _globals['_USERROOMS']._serialized_start=1076
-  _globals['_USERROOMS']._serialized_end=1174
-  _globals['_LISTUSERROOMSRESPONSE']._serialized_start=1176
-  _globals['_LISTUSERROOMSRESPONSE']._serialized_end=1271
-  _globals['_BATCHGETHEADSREQUEST']._serialized_start=1273
-  _globals['_BATCHGETHEADSREQUEST']._serialized_end=1313
-  _globals['_BATCHGETHEADSRESPONSE']._serialized_start=1315
-  _globals['_BATCHGETHEADSRESPONSE']._serialized_end=1389
-  _globals['_REQUESTKEY']._serialized_start=1391
-  _globals['_REQUESTKEY']._serialized_end=1504
-  _globals['_LOOKUPREQUESTSREQUEST']._serialized_start=1506
-  _globals['_LOOKUPREQUESTSREQUEST']._serialized_end=1581
-  _globals['_LOOKUPREQUESTSRESPONSE']._serialized_start=1583
-  _globals['_LOOKUPREQUESTSRESPONSE']._serialized_end=1707
-  _globals['_LOGREADSERVICE']._serialized_start=1710
-  _globals['_LOGREADSERVICE']._serialized_end=2176
+  _globals['_LISTUSERROOMSREQUEST']._serialized_end=800
+  _globals['_USERROOM']._serialized_start=803
+  _globals['_USERROOM']._serialized_end=1043
+  _globals['_ROOMEPOCH']._serialized_start=1045
+  _globals['_ROOMEPOCH']._serialized_end=1094
+  _globals['_ENDEDMEMBERSHIP']._serialized_start=1096
+  _globals['_ENDEDMEMBERSHIP']._serialized_end=1178
+  _globals['_USERROOMS']._serialized_start=1181
+  _globals['_USERROOMS']._serialized_end=1337
+  _globals['_LISTUSERROOMSRESPONSE']._serialized_start=1339
+  _globals['_LISTUSERROOMSRESPONSE']._serialized_end=1434
+  _globals['_BATCHGETHEADSREQUEST']._serialized_start=1436
+  _globals['_BATCHGETHEADSREQUEST']._serialized_end=1476
+  _globals['_BATCHGETHEADSRESPONSE']._serialized_start=1478
+  _globals['_BATCHGETHEADSRESPONSE']._serialized_end=1552
+  _globals['_REQUESTKEY']._serialized_start=1554
+  _globals['_REQUESTKEY']._serialized_end=1667
+  _globals['_LOOKUPREQUESTSREQUEST']._serialized_start=1669
+  _globals['_LOOKUPREQUESTSREQUEST']._serialized_end=1744
+  _globals['_LOOKUPREQUESTSRESPONSE']._serialized_start=1746
+  _globals['_LOOKUPREQUESTSRESPONSE']._serialized_end=1870
+  _globals['_LOGREADSERVICE']._serialized_start=1873
+  _globals['_LOGREADSERVICE']._serialized_end=2339
 # @@protoc_insertion_point(module_scope)

@@ -179,6 +179,7 @@ class ListUserRoomsRequest(_message.Message):
     BEFORE_ROOM_ID_FIELD_NUMBER: _builtins.int
     WITH_LAST_MESSAGE_FIELD_NUMBER: _builtins.int
     ROOM_IDS_FIELD_NUMBER: _builtins.int
+    WITH_ENDED_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """At most this many rooms a user, the most recently active first (1–1000)."""
     before_activity: _builtins.int
@@ -187,6 +188,8 @@ class ListUserRoomsRequest(_message.Message):
     """See before_activity."""
     with_last_message: _builtins.bool
     """Fill last_message."""
+    with_ended: _builtins.bool
+    """Fill `ended`."""
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """At most 500 users."""
@@ -204,10 +207,11 @@ class ListUserRoomsRequest(_message.Message):
         before_room_id: _builtins.int = ...,
         with_last_message: _builtins.bool = ...,
         room_ids: _abc.Iterable[_builtins.int] | None = ...,
+        with_ended: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_activity", b"before_activity", "before_room_id", b"before_room_id", "limit", b"limit", "room_ids", b"room_ids", "user_ids", b"user_ids", "with_last_message", b"with_last_message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["before_activity", b"before_activity", "before_room_id", b"before_room_id", "limit", b"limit", "room_ids", b"room_ids", "user_ids", b"user_ids", "with_ended", b"with_ended", "with_last_message", b"with_last_message"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -296,6 +300,36 @@ class RoomEpoch(_message.Message):
 Global___RoomEpoch: _TypeAlias = RoomEpoch  # noqa: Y015
 
 @_typing.final
+class EndedMembership(_message.Message):
+    """A membership that is over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROOM_ID_FIELD_NUMBER: _builtins.int
+    JOINED_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LEFT_SEQUENCE_FIELD_NUMBER: _builtins.int
+    room_id: _builtins.int
+    """The room."""
+    joined_sequence: _builtins.int
+    """Its first sequence."""
+    left_sequence: _builtins.int
+    """Its last: the leaving, which the user still sees."""
+    def __init__(
+        self,
+        *,
+        room_id: _builtins.int = ...,
+        joined_sequence: _builtins.int = ...,
+        left_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["joined_sequence", b"joined_sequence", "left_sequence", b"left_sequence", "room_id", b"room_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndedMembership: _TypeAlias = EndedMembership  # noqa: Y015
+
+@_typing.final
 class UserRooms(_message.Message):
     """The rooms of one user."""
 
@@ -304,6 +338,7 @@ class UserRooms(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ROOMS_FIELD_NUMBER: _builtins.int
     TRUNCATED_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
     user_id: _builtins.int
     """The user."""
     truncated: _builtins.bool
@@ -312,16 +347,23 @@ class UserRooms(_message.Message):
     def rooms(self) -> _containers.RepeatedCompositeFieldContainer[Global___UserRoom]:
         """Their rooms."""
 
+    @_builtins.property
+    def ended(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndedMembership]:
+        """Memberships that ended within a day, in that order, the last 100 at most. Read after `rooms`: what ended in
+        between is in both.
+        """
+
     def __init__(
         self,
         *,
         user_id: _builtins.int = ...,
         rooms: _abc.Iterable[Global___UserRoom] | None = ...,
         truncated: _builtins.bool = ...,
+        ended: _abc.Iterable[Global___EndedMembership] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rooms", b"rooms", "truncated", b"truncated", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended", b"ended", "rooms", b"rooms", "truncated", b"truncated", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

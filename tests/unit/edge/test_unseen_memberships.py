@@ -1,0 +1,135 @@
+"""Memberships that began and ended while hints were lost are shown to who was here, and no more (I4, I5)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from polychat.internal.log.v1.record_pb2 import EventRecord
+
+from tests.support.edge_log import message_event
+from tests.support.edge_small import SmallEdge, SmallPeer, settle, small_edge
+
+
+@pytest.fixture
+async def edge() -> AsyncIterator[SmallEdge]:
+    """User 1 is in room 7, with no connection here; user 2 is not."""
+    async with small_edge() as made:
+        made.store.append(7, message_event(1, ""), joined=(1,))
+        yield made
+
+
+def come_and_go(edge: SmallEdge, user: int = 2) -> list[EventRecord]:
+    """A user comes, something is said, and they go; then something is said that is not theirs."""
+    changes: tuple[dict[str, tuple[int]], ...] = ({"joined": (user,)}, {}, {"left": (user,)}, {})
+    return [edge.store.append(7, message_event(1, "hi"), **change) for change in changes]
+
+
+async def shown(peer: SmallPeer) -> list[int]:
+    """All that it was shown, judged; it is owed nothing more."""
+    await settle()
+    await peer.take(1000)
+    assert peer.told.owed() == []
+    return [sequence for _, sequence in peer.told.events]
+
+
+@pytest.mark.parametrize("served", [False, True])
+async def test_a_list_tells_of_it(edge: SmallEdge, *, served: bool) -> None:
+    """Whether somebody else here has the room or not; and it is shown once, however often it is told."""
+    if served:
+        edge.connect(1)
+    peer = edge.connect(2)
+    come_and_go(edge)
+    for _ in range(3):
+        edge.attach_anew()
+        await settle()
+    assert await shown(peer) == [2, 3, 4]
+    if served:
+        assert edge.fanout.rooms[7].users == 1
+    else:
+        assert edge.fanout.rooms == {}
+
+
+async def test_two_of_them_and_a_return(edge: SmallEdge) -> None:
+    """In order, and live then."""
+    peer = edge.connect(2)
+    come_and_go(edge)
+    come_and_go(edge)
+    edge.store.append(7, message_event(2, ""), joined=(2,))
+    edge.attach_anew()
+    await settle()
+    edge.deliver(edge.store.append(7, message_event(1, "new")))
+    assert await shown(peer) == [2, 3, 4, 6, 7, 8, 10, 11]
+    assert peer.wire in edge.fanout.rooms[7].live
+
+
+async def test_a_return_that_is_heard_asks_first(edge: SmallEdge) -> None:
+    """It left where all saw it, and its room ended here with it: what was then may have been theirs."""
+    peer = edge.connect(2)
+    edge.deliver(*come_and_go(edge)[:3])
+    come_and_go(edge)
+    edge.deliver(edge.store.append(7, message_event(2, ""), joined=(2,)))
+    await settle()
+    edge.deliver(edge.store.append(7, message_event(1, "new")))
+    assert await shown(peer) == [2, 3, 4, 6, 7, 8, 10, 11]
+
+
+async def test_also_when_somebody_else_began_the_room_anew(edge: SmallEdge) -> None:
+    peer = edge.connect(2)
+    edge.deliver(*come_and_go(edge)[:3])
+    come_and_go(edge)
+    other = edge.connect(1)
+    edge.deliver(edge.store.append(7, message_event(2, ""), joined=(2,)))
+    await settle()
+    edge.deliver(edge.store.append(7, message_event(1, "new")))
+    assert await shown(peer) == [2, 3, 4, 6, 7, 8, 10, 11]
+    assert await shown(other) == [10, 11]
+
+
+async def test_a_leaving_that_is_heard_asks(edge: SmallEdge) -> None:
+    """The coming was lost, and the room begins here between the two."""
+    peer = edge.connect(2)
+    edge.store.append(7, message_event(1, ""), joined=(2,))
+    edge.connect(1)
+    edge.deliver(edge.store.append(7, message_event(2, ""), left=(2,)))
+    assert await shown(peer) == [2, 3]
+
+
+async def test_who_comes_later_is_not_shown_it(edge: SmallEdge) -> None:
+    """A second connection of the user shows that it was missed; its own welcome lacks the room."""
+    first = edge.connect(2)
+    come_and_go(edge)
+    second = edge.connect(2)
+    assert await shown(first) == [2, 3, 4]
+    assert await shown(second) == []
+
+
+async def test_one_that_lags_gets_it_when_it_has_drained(edge: SmallEdge) -> None:
+    edge.store.append(8, message_event(2, ""), joined=(2,))
+    peer = edge.connect(2)
+    while peer.wire.moved is None:
+        edge.deliver(edge.store.append(8, message_event(2, "x" * 400)))
+    come_and_go(edge)
+    edge.attach_anew()
+    for _ in range(20):
+        await settle()
+        await peer.take(1000)
+    assert peer.told.owed() == []
+    assert [sequence for room, sequence in peer.told.events if room == 7] == [2, 3, 4]
+
+
+async def test_a_membership_that_is_held_for_present_ends(edge: SmallEdge) -> None:
+    """An old list told it, and its leaving is met by nobody who reads: message is away."""
+    edge.connect(1)
+    peer = edge.connect(2)
+    edge.store.append(7, message_event(1, ""), joined=(2,))
+    old = edge.opened(2)
+    edge.store.append(7, message_event(1, ""), left=(2,))
+    edge.heads()
+    await settle()
+    edge.reader.away = True
+    edge.reopen(peer, old)
+    edge.deliver(edge.store.append(7, message_event(1, "secret")))
+    edge.reader.away = False
+    assert await shown(peer) == [2, 3]
+    assert edge.fanout.rooms[7].users == 1
