@@ -28,6 +28,8 @@ from tests.support.transports import open_json
 
 FILLED_SECONDS = 3.0
 """A lost hint is made good by the heads that are said each second: two seconds, and one for the answer."""
+LISTS_READ_SECONDS = 10.0
+"""Channels are listened to again within a second or two, and lists read once in five."""
 FROZEN_SECONDS = 12.0
 LOGINS_A_MINUTE = 5
 BURST = 20
@@ -156,6 +158,33 @@ def _huge_hint() -> bytes:
     size = 16 * BUFFER_BYTES
     length = bytes([size & 0x7F | 0x80, size >> 7 & 0x7F | 0x80, size >> 14])
     return b"\xfa\x3f" + length + bytes(size)  # field 1023, bytes
+
+
+async def test_a_membership_that_nobody_was_told_of_is_shown(
+    own_stack: Stack, swarm: Swarm, matrix: Matrix, redis: Redis
+) -> None:
+    """It begins and ends while nothing is published: who stayed connected sees all of it, and no more."""
+    api = swarm.api
+    anna, bert = await api.register("anna"), await api.register("bert")
+    room = await api.create_room(anna)
+    async with signed_in(await open_json(own_stack.ws_url), bert.access_token) as reader:
+        async with matrix.fault("redis: no channels", swarm):
+            await redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
+            try:
+                await api.send(anna, room, "before")
+                both = {"roomId": str(room), "userIds": [str(bert.user_id)]}
+                await api.call("MembershipService/AddMembers", both, anna.access_token)
+                await api.send(anna, room, "meanwhile")
+                one = {"roomId": str(room), "userId": str(bert.user_id)}
+                await api.call("MembershipService/RemoveMember", one, anna.access_token)
+                await api.send(anna, room, "after")
+            finally:
+                await redis.execute_command("ACL", "SETUSER", "default", "allchannels")
+            began = time.monotonic()
+            await reader.event(room, 5, LISTS_READ_SECONDS)
+            matrix.add("redis: membership that was over", seconds=time.monotonic() - began)
+        await reader.send(await api.create_room(bert), "and lives")
+        assert reader.sequences(room) == [3, 4, 5]
 
 
 async def test_a_redis_that_comes_back_empty_is_not_missed(
