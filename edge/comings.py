@@ -91,18 +91,8 @@ class Comings:
         ended = self._ended.get(event.room_id)
         return ended is not None and event.sequence <= ended.head
 
-    def is_doubtful(self, event: Event) -> bool:
-        """Whether all who come into a room that nobody here has may have come and gone unseen before: since
-        they left it, or since it ended here."""
-        ended = self._ended.get(event.room_id)
-        comers = [self._users[user_id] for user_id in event.joined if user_id in self._users]
-        return (ended is not None and ended.head < event.sequence - 1) or all(
-            user.missed(event.room_id, event.sequence - 1) for user in comers
-        )
-
     def heard_late(self, event: Event) -> None:
-        """A room does not go by this event: it began here later, for the sake of others, or heard of it
-        before, or something before it was missed."""
+        """The room is past this event: it began here later, for the sake of others, or heard of it before."""
         for user_id in event.joined:
             user = self._users.get(user_id)
             if user is not None and event.room_id not in user.rooms:

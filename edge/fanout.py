@@ -70,7 +70,7 @@ class Fanout:
         self.comings.passed_by(event.room_id, event.sequence, unseen=event.sequence - 1)
         if not any(user_id in self.users for user_id in event.joined):
             return None
-        if self.comings.is_old(event) or self.comings.is_doubtful(event):
+        if self.comings.is_old(event):
             self.comings.heard_late(event)
             return None
         self.comings.begun(event.room_id)
@@ -150,7 +150,7 @@ class Fanout:
         if user is None or user.rooms.get(room.room_id, 0) >= sequence:
             return
         if room.room_id not in user.rooms:
-            if user.owed(room.room_id, sequence):
+            if not user.knows(room.room_id, sequence):
                 self.comings.on_late(user)
             return
         user.note_shown(room.room_id, sequence)

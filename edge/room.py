@@ -172,13 +172,8 @@ class User:
         """Their memberships up to this leaving were shown, or are being, or ended before they came here."""
         _note(self.shown, room_id, sequence)
 
-    def owed(self, room_id: int, sequence: int) -> list[Peer]:
-        """The peers that were not shown a membership that ended at the sequence, and are to be."""
-        shown = self.shown.get(room_id, 0) >= sequence
-        return [] if shown else [peer for peer in self.peers if peer.said_of(room_id) < sequence]
-
     def knows(self, room_id: int, sequence: int) -> bool:
-        """Whether their coming at the sequence is nothing new."""
+        """Whether it is nothing new that they came or went at the sequence."""
         return max(self.rooms.get(room_id, 0), self.shown.get(room_id, 0)) >= sequence
 
     def missed(self, room_id: int, begun: int) -> bool:

@@ -188,11 +188,11 @@ class Rooms:
             room_id, last = one.room_id, one.left_sequence
             if room_id in user.rooms:
                 self._fanout.end(self._fanout.rooms[room_id], user, last)
-                continue
-            for peer in user.owed(room_id, last):
-                cursor = max(one.joined_sequence - 1, peer.said_of(room_id))
-                self._resumer.finish(peer, self._fanout.room(room_id, last), cursor, last)
-            user.note_shown(room_id, last)
+            elif not user.knows(room_id, last):
+                for peer in user.peers:
+                    room = self._fanout.room(room_id, last)
+                    self._resumer.finish(peer, room, one.joined_sequence - 1, last)
+                user.note_shown(room_id, last)
 
     def _compare_room(self, user: User, entry: UserRoom) -> None:
         before = max(0, entry.joined_sequence - 1)

@@ -119,17 +119,30 @@ async def test_one_that_lags_gets_it_when_it_has_drained(edge: SmallEdge) -> Non
 
 
 async def test_a_membership_that_is_held_for_present_ends(edge: SmallEdge) -> None:
-    """An old list told it, and its leaving is met by nobody who reads: message is away."""
-    edge.connect(1)
+    """An old list told it, of a room that began here after its leaving, and message is away."""
     peer = edge.connect(2)
     edge.store.append(7, message_event(1, ""), joined=(2,))
     old = edge.opened(2)
     edge.store.append(7, message_event(1, ""), left=(2,))
-    edge.heads()
-    await settle()
+    edge.connect(1)
     edge.reader.away = True
     edge.reopen(peer, old)
     edge.deliver(edge.store.append(7, message_event(1, "secret")))
+    assert edge.fanout.rooms[7].users == 2
+    edge.reopen(peer, edge.opened(2))
+    assert edge.fanout.rooms[7].users == 1
     edge.reader.away = False
     assert await shown(peer) == [2, 3]
+
+
+async def test_one_that_ended_while_the_list_was_read_does_not_begin(edge: SmallEdge) -> None:
+    """It is among the rooms, which were read first, and among those that are over."""
+    peer = edge.connect(2)
+    edge.store.append(7, message_event(1, ""), joined=(2,))
+    opened = edge.opened(2)
+    edge.store.append(7, message_event(1, ""), left=(2,))
+    opened.ended.extend(edge.opened(2).ended)
+    edge.connect(1)
+    edge.reopen(peer, opened)
     assert edge.fanout.rooms[7].users == 1
+    assert await shown(peer) == [2, 3]
