@@ -107,7 +107,7 @@ class Comings:
         before, ended.passed = ended.passed, head
         if unseen > before:
             for user in tuple(self._users.values()):
-                if room_id in user.left:
+                if room_id in user.left and not user.knows(room_id, unseen):
                     self.on_late(user)
 
     def forget_ended(self) -> None:

@@ -193,13 +193,11 @@ class Fanout:
 
     # ---- peers ------------------------------------------------------------------------------
 
-    def user(self, user_id: int) -> User:
-        """The user, who is about to have a peer here."""
-        return self.users.setdefault(user_id, User(user_id))
-
     def enter(self, user_id: int, peer: Peer) -> User:
         """Makes a peer one of its user's."""
-        user = self.user(user_id)
+        user = self.users.get(user_id)
+        if user is None:
+            user = self.users[user_id] = User(user_id)
         user.peers.add(peer)
         peer.user = user
         return user

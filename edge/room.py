@@ -183,9 +183,10 @@ class User:
 
     def set_back(self, room_id: int, head: int) -> None:
         """The room's log ends here after all: a leaving past it never was."""
-        for leavings in (self.left, self.shown):
-            if leavings.get(room_id, 0) > head:
-                del leavings[room_id]
+        if self.left.get(room_id, 0) > head:
+            del self.left[room_id]
+        if self.shown.get(room_id, 0) > head:
+            self.shown[room_id] = head
 
 
 def _note(leavings: dict[int, int], room_id: int, sequence: int) -> None:

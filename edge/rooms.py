@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from polychat.edge.v1.client_frame_pb2 import Hello
 from polychat.edge.v1.server_frame_pb2 import RoomState, ServerFrame, Welcome
@@ -90,8 +90,8 @@ class Rooms:
         self, peer: Peer, request_id: int, hello: Hello, opened: ConnectionOpened, passed: Sequence[Event]
     ) -> None:
         """Makes a peer a member of its rooms, says `welcome`, and begins what it missed."""
-        self._show_ended(self._fanout.user(opened.user_id), opened)
         user = self._fanout.enter(opened.user_id, peer)
+        self._show_ended(user, user.peers - {peer}, opened)
         rooms = _corrected(user, opened, passed)
         cursors = {cursor.room_id: cursor.sequence for cursor in hello.rooms}
         welcome = self._welcome(peer, opened)
@@ -136,8 +136,9 @@ class Rooms:
         return room
 
     def _begin_joined(self, user: User, event: Event) -> None:
-        """A room that was joined while chat was reading begins with its `memberJoined`."""
-        if user.user_id in event.joined:
+        """A room that was joined while chat was reading begins with its `memberJoined`, unless it is an old
+        hint of that."""
+        if user.user_id in event.joined and user.left.get(event.room_id, 0) < event.sequence:
             room = self._enter(user, event.room_id, event.sequence, event.sequence)
             self._bring_missing(user, room, event.sequence - 1)
 
@@ -173,7 +174,7 @@ class Rooms:
         if user is None:
             return
         rooms = _corrected(user, opened)
-        self._show_ended(user, opened)
+        self._show_ended(user, user.peers, opened)
         for entry in rooms:
             self._compare_room(user, entry)
         if not opened.rooms_truncated:
@@ -181,18 +182,18 @@ class Rooms:
             for room_id in user.rooms.keys() - listed:
                 self._mender.check(self._fanout.rooms[room_id])
 
-    def _show_ended(self, user: User, opened: ConnectionOpened) -> None:
+    def _show_ended(self, user: User, peers: Iterable[Peer], opened: ConnectionOpened) -> None:
         """Memberships that are over: those that are held for present end, and those that began and ended
-        unseen are shown to whoever was here."""
+        unseen are shown to the peers of the user that were here."""
         for one in opened.ended:
             room_id, last = one.room_id, one.left_sequence
             if room_id in user.rooms:
                 self._fanout.end(self._fanout.rooms[room_id], user, last)
             elif not user.knows(room_id, last):
-                for peer in user.peers:
+                user.note_shown(room_id, last)
+                for peer in peers:
                     room = self._fanout.room(room_id, last)
                     self._resumer.finish(peer, room, one.joined_sequence - 1, last)
-                user.note_shown(room_id, last)
 
     def _compare_room(self, user: User, entry: UserRoom) -> None:
         before = max(0, entry.joined_sequence - 1)

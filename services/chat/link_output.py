@@ -48,7 +48,10 @@ class LinkOutput:
         self.overflowed = False
 
     def event(self, event: EventRecord) -> None:
-        """See hub.Output."""
+        """See hub.Output. The edge takes the events of a frame before its openings: a coming or going that a
+        list is older than follows it in a frame of its own."""
+        if event.joined_user_ids or event.left_user_ids:
+            self._close_opened()
         self._frame(len(event.event) + ITEM_BYTES).events.append(event)
 
     def signal(self, signal: RoomSignal) -> None:
@@ -59,8 +62,7 @@ class LinkOutput:
     def head(self, room_id: int, head_sequence: int) -> None:
         """See hub.Output. Never in one frame with an opening before it: the edge takes heads first, and
         passes over those of rooms that it does not serve yet."""
-        if self._frames and self._frames[-1].message.opened:
-            self._frames.append(_Frame(AttachResponse()))
+        self._close_opened()
         self._frame(ITEM_BYTES).heads.append(RoomHead(room_id=room_id, head_sequence=head_sequence))
 
     def revoked(self, session_ids: Sequence[int]) -> None:
@@ -108,6 +110,10 @@ class LinkOutput:
         if self._bytes <= FRAME_BYTES:
             self._calm.set()
         return frame.message
+
+    def _close_opened(self) -> None:
+        if self._frames and self._frames[-1].message.opened:
+            self._frames.append(_Frame(AttachResponse()))
 
     def _frame(self, size: int) -> AttachResponse:
         """The frame that an item of this size goes into; one that nobody reads after the end."""

@@ -50,7 +50,7 @@ class UserRoomList:
     log_epochs: Sequence[int] = ()
     """Every restore that the log has behind it, ascending."""
     ended: Sequence[log_pb2.EndedMembership] = ()
-    """Their memberships that ended last, in that order."""
+    """Their memberships that ended last, those of a room ascending."""
 
 
 class MessagePeer:

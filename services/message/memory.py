@@ -52,7 +52,7 @@ class MemoryLog:
         self.message_rows: dict[tuple[int, int], StoredMessage] = {}
         self.membership: dict[tuple[int, int, int], int | None] = {}
         self.left: dict[int, list[Ended]] = {}
-        """By user, in the order of their ends."""
+        """By user, as they ended."""
         self.room_epoch: dict[int, dict[int, int]] = {}
         """By epoch of a restore: the heads that the backup had."""
         self.receipt: dict[Member, ReadMark] = {}
@@ -241,7 +241,8 @@ class MemoryLog:
         return sorted(self.room_epoch.items())
 
     async def ended(self, user_ids: Sequence[int], limit: int) -> Mapping[int, list[Ended]]:
-        return {user_id: self.left[user_id][-limit:] for user_id in user_ids if user_id in self.left}
+        last = {user_id: self.left[user_id][-limit:] for user_id in user_ids if user_id in self.left}
+        return {user_id: sorted(ended, key=lambda one: one.left_sequence) for user_id, ended in last.items()}
 
     async def log_epochs(self) -> list[int]:
         return [epoch for epoch, _ in self._epochs()]

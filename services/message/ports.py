@@ -170,7 +170,7 @@ class LogReader(Protocol):
         ...
 
     async def ended(self, user_ids: Sequence[int], limit: int) -> Mapping[int, list[Ended]]:
-        """The memberships of each user that ended last and within a day, in the order of their ends."""
+        """The memberships of each user that ended last and within a day, those of a room ascending."""
         ...
 
     async def log_epochs(self) -> list[int]:

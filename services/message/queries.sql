@@ -222,7 +222,8 @@ CROSS JOIN LATERAL (
     WHERE user_id = u.user_id AND left_time > clock_timestamp() - interval '1 day'
     ORDER BY left_time DESC, left_sequence DESC LIMIT $2
 ) e
-ORDER BY e.left_time, e.left_sequence
+-- Not by left_time, which a clock that was set may have put in another order.
+ORDER BY e.left_sequence
 
 -- name: log_epochs
 SELECT epoch FROM log_epoch ORDER BY epoch

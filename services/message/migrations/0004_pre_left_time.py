@@ -13,5 +13,8 @@ CREATE INDEX membership_ended ON message.membership (user_id, left_time) WHERE l
 
 
 def upgrade() -> None:
-    """Adds the column; a process of the version before leaves it empty: nobody is told of what it ends."""
+    """Adds the column; a process of the version before leaves it empty: nobody is told of what it ends.
+
+    The table is read once, for an index that is empty then, and is not to be had meanwhile.
+    """
     op.execute(SQL)

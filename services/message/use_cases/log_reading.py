@@ -71,7 +71,7 @@ class LogReading:
         return [(user, *_page(lists.get(user, []), limit, share)) for user in asked.user_ids]
 
     async def ended(self, user_ids: Sequence[int]) -> Mapping[int, list[Ended]]:
-        """The memberships of each user that ended last, in the order of their ends. Read after `user_rooms`:
+        """The memberships of each user that ended last, those of a room ascending. Read after `user_rooms`:
         what ends in between is in both, and not in neither."""
         return await self._log.ended(user_ids, min(MAX_ENDED_A_USER, MAX_ENDED // max(1, len(user_ids))))
 

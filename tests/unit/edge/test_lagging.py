@@ -70,9 +70,11 @@ class Story:
                 self.read[peer] = self.edge.opened(user)
 
     def _read_before(self, user: int) -> None:
-        """What a user missed is told before they are heard to come again (docs/reliability.md)."""
+        """A first membership that was missed is told before its user is heard to come again
+        (docs/reliability.md)."""
+        shown = self.edge.fanout.users[user].shown if user in self.edge.fanout.users else {}
         for peer in self.edge.peers:
-            if peer.user_id == user and peer.told.owed():
+            if peer.user_id == user and any(room not in shown for room, _ in peer.told.owed()):
                 self.edge.reopen(peer, self.edge.opened(user))
 
     def toggle_unheard(self, room: int, user: int) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from polychat.internal.log.v1.record_pb2 import EventRecord
 
+from edge.room import User
 from tests.support.edge_log import message_event
 from tests.support.edge_small import SmallEdge, SmallPeer, settle, small_edge
 
@@ -146,3 +147,26 @@ async def test_one_that_ended_while_the_list_was_read_does_not_begin(edge: Small
     edge.reopen(peer, opened)
     assert edge.fanout.rooms[7].users == 1
     assert await shown(peer) == [2, 3]
+
+
+async def test_an_old_hint_of_a_coming_during_a_hello_shows_nothing_twice(edge: SmallEdge) -> None:
+    """A second connection waits for its rooms; the user has left the room since."""
+    first = edge.connect(2)
+    coming = edge.store.append(7, message_event(2, ""), joined=(2,))
+    edge.deliver(coming, edge.store.append(7, message_event(2, ""), left=(2,)))
+    edge.rooms.expect(2)
+    edge.deliver(coming)
+    edge.welcome(edge.opened(2))
+    assert await shown(first) == [2, 3]
+
+
+async def test_what_a_list_has_told_is_not_asked_for(edge: SmallEdge) -> None:
+    """The room ended here before, with a leaving that was shown."""
+    peer = edge.connect(2)
+    edge.deliver(*come_and_go(edge)[:3])
+    come_and_go(edge)
+    asked: list[User] = []
+    edge.fanout.comings.on_late = asked.append
+    edge.attach_anew()
+    assert await shown(peer) == [2, 3, 4, 6, 7, 8]
+    assert asked == []

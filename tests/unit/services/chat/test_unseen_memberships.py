@@ -97,3 +97,13 @@ async def test_a_list_for_one_edge_is_told_to_the_others_when_it_says_more(
     assert ("edge-1", ANN, [UNSEEN] if left else []) in told
     await place.placement.rooms_of([ANN])
     assert place.ended() == told
+
+
+async def test_a_coming_after_a_list_is_not_in_one_frame_with_it(place: Place) -> None:
+    """The edge takes events first, and would show what the list tells after it, or not at all."""
+    come_and_go(place)
+    await place.placement.read_again([ANN])
+    place.hub.pass_events([place.write(ROOM, 8, joined=ANN)])
+    assert place.ended() == [("edge-1", ANN, [UNSEEN])]
+    assert place.events() == [8]
+    assert not place.output._frames[-1].message.opened

@@ -349,8 +349,8 @@ class UserRooms(_message.Message):
 
     @_builtins.property
     def ended(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndedMembership]:
-        """Memberships that ended within a day, in that order, the last 100 at most. Read after `rooms`: what ended in
-        between is in both.
+        """Memberships that ended within a day, the last 100 at most, those of a room ascending. Read after `rooms`: what
+        ended in between is in both.
         """
 
     def __init__(
