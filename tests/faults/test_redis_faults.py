@@ -169,7 +169,7 @@ async def test_a_membership_that_nobody_was_told_of_is_shown(
     room = await api.create_room(anna)
     async with signed_in(await open_json(own_stack.ws_url), bert.access_token) as reader:
         async with matrix.fault("redis: no channels", swarm):
-            await redis.execute_command("ACL", "SETUSER", "default", "resetchannels")
+            await redis.acl_setuser("default", enabled=True, reset_channels=True)
             try:
                 await api.send(anna, room, "before")
                 both = {"roomId": str(room), "userIds": [str(bert.user_id)]}
@@ -179,7 +179,7 @@ async def test_a_membership_that_nobody_was_told_of_is_shown(
                 await api.call("MembershipService/RemoveMember", one, anna.access_token)
                 await api.send(anna, room, "after")
             finally:
-                await redis.execute_command("ACL", "SETUSER", "default", "allchannels")
+                await redis.acl_setuser("default", enabled=True, channels=["*"])
             began = time.monotonic()
             await reader.event(room, 5, LISTS_READ_SECONDS)
             matrix.add("redis: membership that was over", seconds=time.monotonic() - began)
