@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from unittest.mock import patch
 
 from polychat.edge.v1.client_frame_pb2 import Hello
 from polychat.edge.v1.server_frame_pb2 import ServerFrame
@@ -32,6 +33,29 @@ from tests.support.secret_file import any_secret_file
 SLOW_BYTES, UNSENT_BYTES = 600, 2400
 TURNS = 60
 """Turns of the loop in which everything that needs no outside event has happened."""
+PORTION_BYTES = 1000
+SMALL = {
+    "edge.resume.STEP_BYTES": 600,
+    "edge.resume.REPLAY_ROOM": 12,
+    "edge.resume.REPLAY_CONNECTION": 20,
+    "edge.resume.REPLAY_SLOW": 3,
+    "edge.resume.PAUSE_SECONDS": 0.0,
+    "edge.resume.MAX_ATTEMPTS": 1_000_000,
+    "edge.holes.PAUSE_SECONDS": 0.0,
+    "edge.holes.MAX_ATTEMPTS": 1_000_000,
+    "edge.protocol.catch_up.REPLAY_ROOM": 12,
+    "edge.protocol.catch_up.RING_EVENTS": 4,
+    "edge.fanout.PORTION_BYTES": PORTION_BYTES,
+}
+"""Everything a tenth of its size, so that a short story passes all bounds."""
+
+
+def shrunk() -> ExitStack:
+    """All bounds as SMALL says, until the stack is closed."""
+    stack = ExitStack()
+    for name, value in SMALL.items():
+        stack.enter_context(patch(name, value))
+    return stack
 
 
 class StoreReader:
@@ -58,6 +82,8 @@ class Told:
         self._store = store
         self._user_id = user_id
         self.cursors: dict[int, int] = {}
+        self._heads: dict[int, int] = {}
+        self._listed: set[int] = set()
         self.before: dict[int, int] = {}
         """Heads up to which it is owed nothing of a room, but may be told: what happened before its hello."""
         self.events: list[tuple[int, int]] = []
@@ -67,10 +93,22 @@ class Told:
         self.receipts: list[tuple[int, int, int]] = []
         """(room, user, read sequence), as they came."""
 
+    def hello(self, listed: dict[int, int], said: dict[int, int]) -> None:
+        """Chat listed rooms with their heads, the peer said cursors."""
+        self.cursors = listed | said
+        self._listed = listed.keys() - said.keys()
+        self._heads = {room: self._store.head(room) for room in self._store.rooms}
+        self.before = {room: head for room, head in self._heads.items() if room not in listed}
+
     def take(self, frame: ServerFrame) -> None:
         """The next frame."""
         kind = frame.WhichOneof("body")
-        if kind == "event":
+        if kind == "welcome":  # without the rooms that were left since they were listed
+            rooms = {state.room_id for state in frame.welcome.rooms}
+            self.before |= {room: head for room, head in self._heads.items() if room not in rooms}
+            for room in self._listed - rooms:
+                del self.cursors[room]
+        elif kind == "event":
             room, sequence = frame.event.room_id, frame.event.sequence
             assert self._store.visible(room, self._user_id, sequence), "an event of others"
             self.events.append((room, sequence))
@@ -162,9 +200,7 @@ class SmallEdge:
         for room, sequence in (cursors or {}).items():
             hello.rooms.add(room_id=room, sequence=sequence)
         here = {entry.room_id: entry.head_sequence for entry in opened.rooms}
-        elsewhere = self.store.rooms.keys() - here.keys()
-        peer.told.before = {room: self.store.head(room) for room in elsewhere}
-        peer.told.cursors = here | (cursors or {})
+        peer.told.hello(here, cursors or {})
         self.rooms.welcome(peer.wire, 1, hello, opened, self.rooms.recall(user_id))
         return peer
 

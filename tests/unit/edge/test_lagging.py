@@ -3,45 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
-from unittest.mock import patch
 
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
 
 from tests.support.edge_log import message_event
-from tests.support.edge_small import UNSENT_BYTES, SmallEdge, SmallPeer, settle, small_edge
+from tests.support.edge_small import (
+    PORTION_BYTES,
+    UNSENT_BYTES,
+    SmallEdge,
+    SmallPeer,
+    settle,
+    shrunk,
+    small_edge,
+)
 
 ROOMS = (7, 8, 9)
 USERS = (1, 2, 3)
 TEXT = "x" * 150
 EVENT_BYTES = 260
 """One such message as a frame, at most."""
-PORTION_BYTES = 1000
 MOST_BYTES = UNSENT_BYTES + PORTION_BYTES + 4 * EVENT_BYTES
-SMALL = {
-    "edge.resume.STEP_BYTES": 600,
-    "edge.resume.REPLAY_ROOM": 12,
-    "edge.resume.REPLAY_CONNECTION": 20,
-    "edge.resume.REPLAY_SLOW": 3,
-    "edge.resume.PAUSE_SECONDS": 0.0,
-    "edge.resume.MAX_ATTEMPTS": 1_000_000,
-    "edge.holes.PAUSE_SECONDS": 0.0,
-    "edge.holes.MAX_ATTEMPTS": 1_000_000,
-    "edge.protocol.catch_up.REPLAY_ROOM": 12,
-    "edge.protocol.catch_up.RING_EVENTS": 4,
-    "edge.fanout.PORTION_BYTES": PORTION_BYTES,
-}
-"""Everything a tenth of its size, so that a short story passes all bounds."""
-
-
-def shrunk() -> ExitStack:
-    """All bounds as SMALL says, until the stack is closed."""
-    stack = ExitStack()
-    for name, value in SMALL.items():
-        stack.enter_context(patch(name, value))
-    return stack
 
 
 class Story:
