@@ -219,6 +219,7 @@ async def failure(seed: int, *, lagging: bool) -> BaseException | None:
     return task.exception()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lagging", [False, True])
 @pytest.mark.parametrize("block", range(BLOCKS))
 async def test_every_view_is_complete_and_exact(block: int, *, lagging: bool) -> None:
