@@ -91,6 +91,11 @@ class Comings:
         ended = self._ended.get(event.room_id)
         return ended is not None and event.sequence <= ended.head
 
+    def ask(self, user: User, room_id: int, sequence: int) -> None:
+        """The user comes or goes at the sequence, and something before it was missed."""
+        user.note_asked(room_id, sequence)
+        self.on_late(user)
+
     def heard_late(self, event: Event) -> None:
         """The room is past this event: it began here later, for the sake of others, or heard of it before."""
         for user_id in event.joined:

@@ -130,7 +130,7 @@ class Fanout:
         if user is None or user.knows(room.room_id, sequence):
             return
         if room.room_id not in user.rooms and user.missed(room.room_id, room.begun):
-            self.comings.on_late(user)
+            self.comings.ask(user, room.room_id, sequence)
             return
         self.settle(room)
         if room.room_id not in user.rooms:
@@ -151,7 +151,7 @@ class Fanout:
             return
         if room.room_id not in user.rooms:
             if not user.knows(room.room_id, sequence):
-                self.comings.on_late(user)
+                self.comings.ask(user, room.room_id, sequence)
             return
         user.note_shown(room.room_id, sequence)
         self.settle(room)

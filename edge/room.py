@@ -89,6 +89,7 @@ class Room:
 
     def set_back(self, head: int) -> None:
         """The log ends here after all (a restored database), and the receipts went back with it."""
+        self.begun = min(self.begun, head)
         self.log.set_back(head)
         self.receipts = Receipts()
 
@@ -153,7 +154,7 @@ class Room:
 class User:
     """A user with a connection here, and the first sequence of each membership."""
 
-    __slots__ = ("left", "peers", "rooms", "shown", "user_id")
+    __slots__ = ("asked", "left", "peers", "rooms", "shown", "user_id")
 
     def __init__(self, user_id: int) -> None:
         self.user_id = user_id
@@ -163,6 +164,8 @@ class User:
         """The last leaving that was heard of, by room: a membership from before it is over."""
         self.shown: dict[int, int] = {}
         """The last leaving that is known of, by room, up to which all was shown that is to be."""
+        self.asked: dict[int, int] = {}
+        """By room, the last coming or going that showed one before it missed: a list is to tell both."""
 
     def note_left(self, room_id: int, sequence: int) -> None:
         """A leaving of theirs was heard of, in its turn or not."""
@@ -172,19 +175,26 @@ class User:
         """Their memberships up to this leaving were shown, or are being, or ended before they came here."""
         _note(self.shown, room_id, sequence)
 
+    def note_asked(self, room_id: int, sequence: int) -> None:
+        """A list is asked for, as they have come or gone unseen before this coming or going."""
+        _note(self.asked, room_id, sequence)
+
     def knows(self, room_id: int, sequence: int) -> bool:
         """Whether it is nothing new that they came or went at the sequence."""
         return max(self.rooms.get(room_id, 0), self.shown.get(room_id, 0)) >= sequence
 
     def missed(self, room_id: int, begun: int) -> bool:
         """Whether they may have come and gone unseen: after a leaving that was known here, and before the
-        room began here."""
-        return 0 < self.shown.get(room_id, 0) < begun
+        room began here, or before what a list was asked for."""
+        shown = self.shown.get(room_id, 0)
+        return 0 < shown < begun or shown < self.asked.get(room_id, 0)
 
     def set_back(self, room_id: int, head: int) -> None:
         """The room's log ends here after all: a leaving past it never was."""
         if self.left.get(room_id, 0) > head:
             del self.left[room_id]
+        if self.asked.get(room_id, 0) > head:
+            del self.asked[room_id]
         if self.shown.get(room_id, 0) > head:
             self.shown[room_id] = head
 

@@ -86,6 +86,20 @@ class Rooms:
 
     # ---- opening --------------------------------------------------------------------------------
 
+    def is_old(self, opened: ConnectionOpened) -> bool:
+        """Whether a room of this list began here after the list was read, for somebody else: the user may
+        have left in between, and nobody here would have heard. Chat is to be asked once more."""
+        user = self._fanout.users.get(opened.user_id)
+        old = [entry for entry in opened.rooms if self._begun_since(user, entry)]
+        for entry in old:
+            self._mender.check(self._fanout.rooms[entry.room_id])  # or it is from a restored database
+        return bool(old)
+
+    def _begun_since(self, user: User | None, entry: UserRoom) -> bool:
+        room = self._fanout.rooms.get(entry.room_id)
+        known = user is not None and entry.room_id in user.rooms
+        return room is not None and not known and entry.head_sequence < room.begun
+
     def welcome(
         self, peer: Peer, request_id: int, hello: Hello, opened: ConnectionOpened, passed: Sequence[Event]
     ) -> None:
@@ -115,10 +129,12 @@ class Rooms:
             self._bring_missing(user, self._fanout.rooms[entry.room_id], max(0, entry.joined_sequence - 1))
         for event in passed:
             self._begin_joined(user, event)
+        unlisted = [self._fanout.rooms[room_id] for room_id in _unlisted(user, rooms)]
         if opened.rooms_truncated:
-            for room_id in user.rooms:
-                room = self._fanout.rooms[room_id]
+            for room in unlisted:
                 self._bring_missing(user, room, room.log.head)
+        elif not all(room.has(peer) for room in unlisted):
+            self._fanout.comings.on_late(user)  # the user came, or left, and only one of us has heard
 
     def _enter(self, user: User, room_id: int, head: int, joined_sequence: int) -> Room:
         """Notes a membership. Between a leaving and a return that are to come by yet, nobody is live (I5);
@@ -137,10 +153,17 @@ class Rooms:
 
     def _begin_joined(self, user: User, event: Event) -> None:
         """A room that was joined while chat was reading begins with its `memberJoined`, unless it is an old
-        hint of that."""
-        if user.user_id in event.joined and user.left.get(event.room_id, 0) < event.sequence:
-            room = self._enter(user, event.room_id, event.sequence, event.sequence)
-            self._bring_missing(user, room, event.sequence - 1)
+        hint of that, or a membership before it was missed here."""
+        room_id, sequence = event.room_id, event.sequence
+        if user.user_id not in event.joined or user.left.get(room_id, 0) >= sequence:
+            return
+        known = self._fanout.rooms.get(room_id)
+        begun = sequence - 1 if known is None else known.begun
+        if room_id not in user.rooms and user.missed(room_id, begun):
+            self._fanout.comings.ask(user, room_id, sequence)
+            return
+        room = self._enter(user, room_id, sequence, sequence)
+        self._bring_missing(user, room, sequence - 1)
 
     def _bring_missing(self, user: User, room: Room, cursor: int) -> None:
         """Begins a room for those of the user's peers that do not have it yet."""
@@ -178,8 +201,7 @@ class Rooms:
         for entry in rooms:
             self._compare_room(user, entry)
         if not opened.rooms_truncated:
-            listed = {entry.room_id for entry in opened.rooms}
-            for room_id in user.rooms.keys() - listed:
+            for room_id in _unlisted(user, rooms):
                 self._mender.check(self._fanout.rooms[room_id])
 
     def _show_ended(self, user: User, peers: Iterable[Peer], opened: ConnectionOpened) -> None:
@@ -192,14 +214,20 @@ class Rooms:
             elif not user.knows(room_id, last):
                 user.note_shown(room_id, last)
                 for peer in peers:
-                    room = self._fanout.room(room_id, last)
-                    self._resumer.finish(peer, room, one.joined_sequence - 1, last)
+                    cursor = max(one.joined_sequence - 1, peer.said_of(room_id))
+                    if cursor < last:
+                        self._resumer.finish(peer, self._fanout.room(room_id, last), cursor, last)
 
     def _compare_room(self, user: User, entry: UserRoom) -> None:
         before = max(0, entry.joined_sequence - 1)
         room = self._fanout.rooms.get(entry.room_id)
+        if room is not None and self._begun_since(user, entry):
+            self._mender.check(room)
+            self._fanout.comings.on_late(user)
+            return
         if room is None or (entry.room_id not in user.rooms and room.log.head > before):
             room = self._fanout.enter_room(user, entry.room_id, before, entry.joined_sequence)
+        if entry.room_id in user.rooms:
             self._bring_missing(user, room, before)
         if room.log.observe(entry.head_sequence):
             self._mender.want(room)
@@ -244,8 +272,16 @@ def _corrected(user: User, opened: ConnectionOpened, passed: Sequence[Event] = (
     """The rooms as read by chat, less those whose leaving was heard of before they were told, or is now."""
     for one in opened.ended:
         user.note_left(one.room_id, one.left_sequence)
-    left = {event.room_id: event.sequence for event in passed if user.user_id in event.left} | user.left
+    left = dict(user.left)
+    for event in passed:
+        if user.user_id in event.left:
+            left[event.room_id] = max(event.sequence, left.get(event.room_id, 0))
     return [room for room in opened.rooms if left.get(room.room_id, 0) < max(1, room.joined_sequence)]
+
+
+def _unlisted(user: User, rooms: Iterable[UserRoom]) -> set[int]:
+    """Where the user is as far as is known here, and not by this list."""
+    return user.rooms.keys() - {entry.room_id for entry in rooms}
 
 
 def _judged(cursor: int | None, hello: Hello, entry: UserRoom, opened: ConnectionOpened) -> int | None:

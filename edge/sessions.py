@@ -238,13 +238,17 @@ class Sessions:
 
     def _opened(self, opened: link_pb.ConnectionOpened) -> None:
         self._rooms.follow(opened, lambda peer: self.close(peer, CloseCode.SHUTTING_DOWN))
-        opening = self._opening.pop(opened.connection_id, None)
+        opening = self._opening.get(opened.connection_id)
         if opening is None:
             peer = self.peers.get(opened.connection_id)
             if peer is not None and peer.connection.phase is Phase.OPEN:
                 self._reopened(peer, opened)
             return
         peer = opening.peer
+        if self._rooms.is_old(opened):
+            self.link.open(opened.connection_id, peer.connection.token)
+            return
+        del self._opening[opened.connection_id]
         passed = self._rooms.recall(peer.connection.user_id)
         if opened.HasField("failure"):
             self._unwelcome(peer, opening.request_id, failure_of(opened.failure))

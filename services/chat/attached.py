@@ -43,6 +43,8 @@ class Connection:
     user_id: int
     session_id: int
     expire_time: float
+    told: bool = False
+    """Its edge has its rooms; until then it waits for a list that was read since it opened."""
 
 
 @dataclass(slots=True, eq=False)

@@ -32,13 +32,13 @@ class _User:
     edges: set[Edge] = field(default_factory=set)
     rooms: set[int] = field(default_factory=set)
     mark: int = 0
-    """Rises when an event moves the user: a room list read before is then out of date."""
+    """Another one whenever an event or a list moves the user: a list read before is then out of date."""
+    lists: int = 0
+    """How many lists they were placed by."""
     outdated: bool = False
     """Their last room list was."""
     left: dict[int, int] = field(default_factory=dict)
     """The last leaving that their edges were told, by room."""
-    placed: bool = False
-    """Their edges go by a list that was read before."""
 
     def note_left(self, room_id: int, sequence: int) -> bool:
         """Their edges are told of a leaving; whether they were not before."""
@@ -61,6 +61,7 @@ class Hub:
         self._edges: dict[str, Edge] = {}
         self._rooms: dict[int, _Room] = {}
         self._users: dict[int, _User] = {}
+        self._moves = 0
         self.doubtful: set[int] = set()
         self.uncompared: set[int] = set()
         self.closed = False  # nothing is taken from edges any more: they say it again to the next instance
@@ -103,7 +104,10 @@ class Hub:
         edge.connections[connection.connection_id] = connection
         user_id = connection.user_id
         edge.users[user_id] = edge.users.get(user_id, 0) + 1
-        user = self._users.setdefault(user_id, _User())
+        user = self._users.get(user_id)
+        if user is None:
+            user = self._users[user_id] = _User()
+            self._move(user)
         if edge not in user.edges:
             user.edges.add(edge)
             for room_id in user.rooms:
@@ -127,31 +131,33 @@ class Hub:
             del self._users[user_id]
 
     def mark(self, user_id: int) -> int:
-        """Changes when an event moved the user; -1 when they have no connection."""
+        """Changes when an event or a list moves the user, or they come anew; -1: they have no connection."""
         user = self._users.get(user_id)
         return -1 if user is None else user.mark
+
+    def lists(self, user_id: int) -> int:
+        """How many lists the user was placed by since they came."""
+        user = self._users.get(user_id)
+        return 0 if user is None else user.lists
 
     def rooms_of(self, user_id: int) -> set[int]:
         """Rooms the user is in, as far as is known here."""
         user = self._users.get(user_id)
         return set() if user is None else set(user.rooms)
 
-    def placed(self, user_id: int) -> bool:
-        """Whether the user was placed in rooms before: their edges then do not wait for a list."""
-        user = self._users.get(user_id)
-        return user is not None and user.placed
-
     def place(self, user_id: int, heads: Mapping[int, int]) -> set[int]:
         """The user is in exactly these rooms, each with its head; gives those that are new for them."""
         user = self._users.get(user_id)
         if user is None:
             return set()
-        user.placed = True
-        new = heads.keys() - user.rooms
+        user.lists += 1
+        new, gone = heads.keys() - user.rooms, user.rooms - heads.keys()
+        if new or gone:
+            self._move(user)
         unheard = [room_id for room_id in new if room_id not in self._rooms]
         for room_id in new:
             self._enter(room_id, user_id, user, passed=heads[room_id])
-        for room_id in user.rooms - heads.keys():
+        for room_id in gone:
             self._leave(room_id, user_id, user)
         if unheard:
             self._listen(unheard, True)
@@ -161,6 +167,8 @@ class Hub:
         """These memberships of the user are over; whether their edges have to be told of some."""
         user = self._users.get(user_id, _User())
         new = [one for one in ended if user.note_left(one.room_id, one.left_sequence)]
+        if new:
+            self._move(user)
         return bool(new)
 
     def outdated(self, user_id: int, heads: Mapping[int, int]) -> bool:
@@ -227,7 +235,7 @@ class Hub:
             return
         for user_id in joined:
             self._enter(event.room_id, user_id, self._users[user_id], passed=event.sequence - 1)
-            self._users[user_id].mark += 1
+            self._move(self._users[user_id])
         if room is None:
             self._listen([event.room_id], True)
         self._deliver(self._rooms[event.room_id], event)
@@ -244,7 +252,7 @@ class Hub:
     def _part(self, event: EventRecord) -> None:
         for user_id in self._users.keys() & set(event.left_user_ids):
             user = self._users[user_id]
-            user.mark += 1
+            self._move(user)
             if event.room_id in user.rooms:
                 user.note_left(event.room_id, event.sequence)
                 self._leave(event.room_id, user_id, user)
@@ -255,7 +263,7 @@ class Hub:
         for user_id in joined:
             user = self._users[user_id]
             if event.room_id not in user.rooms:
-                user.mark += 1
+                self._move(user)
                 self.doubtful.add(user_id)
         for user_id in self._users.keys() & set(event.left_user_ids):
             self._doubt_left(event, user_id)
@@ -265,6 +273,10 @@ class Hub:
         user = self._users[user_id]
         if event.room_id not in user.rooms and user.left.get(event.room_id, 0) < event.sequence:
             self.doubtful.add(user_id)
+
+    def _move(self, user: _User) -> None:
+        self._moves += 1
+        user.mark = self._moves
 
     def _enter(self, room_id: int, user_id: int, user: _User, *, passed: int) -> None:
         room = self._rooms.setdefault(room_id, _Room(passed, unseen=passed))

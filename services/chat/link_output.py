@@ -48,10 +48,9 @@ class LinkOutput:
         self.overflowed = False
 
     def event(self, event: EventRecord) -> None:
-        """See hub.Output. The edge takes the events of a frame before its openings: a coming or going that a
-        list is older than follows it in a frame of its own."""
-        if event.joined_user_ids or event.left_user_ids:
-            self._close_opened()
+        """See hub.Output. Never in one frame with an opening before it: the edge takes events first, passes
+        over those of rooms that it does not serve yet, and a list is older than what follows it."""
+        self._close_opened()
         self._frame(len(event.event) + ITEM_BYTES).events.append(event)
 
     def signal(self, signal: RoomSignal) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import grpc.aio
 from polychat.internal.log.v1 import log_read_service_pb2 as log_pb2
@@ -51,6 +51,21 @@ class UserRoomList:
     """Every restore that the log has behind it, ascending."""
     ended: Sequence[log_pb2.EndedMembership] = ()
     """Their memberships that ended last, those of a room ascending."""
+
+    @classmethod
+    def read(
+        cls,
+        rooms: Iterable[log_pb2.UserRoom],
+        ended: Sequence[log_pb2.EndedMembership],
+        *,
+        truncated: bool = False,
+        log_epochs: Sequence[int] = (),
+    ) -> Self:
+        """The rooms were read before what ended: a membership that is in both is over."""
+        over = {one.room_id: one.left_sequence for one in ended}
+        present = [room for room in rooms if over.get(room.room_id, 0) < max(1, room.joined_sequence)]
+        heads = {room.room_id: room.head_sequence for room in present}
+        return cls(present, truncated, heads, log_epochs, ended)
 
 
 class MessagePeer:
@@ -139,8 +154,8 @@ class MessagePeer:
             size += newest.ByteSize()
         rooms = sorted(found.values(), key=lambda room: (-room.activity, -room.room_id))
         told = rooms if size <= MAX_BYTES_TOLD else _within(MAX_BYTES_TOLD, rooms)
-        heads = {room.room_id: room.head_sequence for room in told}
-        return UserRoomList(told, page.truncated or len(told) < len(rooms), heads, log_epochs, ended)
+        truncated = page.truncated or len(told) < len(rooms)
+        return UserRoomList.read(told, ended, truncated=truncated, log_epochs=log_epochs)
 
     async def _page(self, user_id: int, after: log_pb2.UserRoom) -> log_pb2.UserRooms:
         request = log_pb2.ListUserRoomsRequest(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from polychat.internal.link.v1.link_service_pb2 import ConnectionOpened
@@ -25,8 +25,15 @@ class LogReader(Protocol):
         """Last sequences of the rooms that have a log."""
 
 
+class _Reading(NamedTuple):
+    """What the hub knew of a user when a list was asked for."""
+
+    mark: int
+    lists: int
+
+
 class Placed(NamedTuple):
-    """A list that the hub goes by, and the user's mark there when it was read."""
+    """A list that the hub goes by, and the user's mark there with it."""
 
     rooms: UserRoomList
     mark: int
@@ -50,11 +57,11 @@ class Placement:
         for _ in range(ATTEMPTS):
             if not waiting:
                 break
-            marks = {user_id: self._hub.mark(user_id) for user_id in waiting}
+            readings = self._readings(waiting)
             for user_id, rooms in (await self._log.all_rooms(sorted(waiting))).items():
-                if self._hub.mark(user_id) == marks[user_id] and not self._hub.outdated(user_id, rooms.heads):
+                if self._is_new(user_id, readings[user_id], rooms):
                     self._place(user_id, rooms)
-                    done[user_id] = Placed(rooms, marks[user_id])
+                    done[user_id] = Placed(rooms, self._hub.mark(user_id))
                     waiting.discard(user_id)
         return done
 
@@ -71,6 +78,7 @@ class Placement:
         """Tells an edge the rooms of a connection, and after them what has overtaken the list: it went to
         edges that had the room already, which this one may not be. Not in the list itself, because its
         unread counts go with its heads (I6)."""
+        connection.told = True
         output.opened(
             ConnectionOpened(
                 connection_id=connection.connection_id,
@@ -95,24 +103,35 @@ class Placement:
         """
         if not user_ids:
             return
-        marks = {user_id: self._hub.mark(user_id) for user_id in user_ids}
+        readings = self._readings(user_ids)
         lists = await self._log.all_rooms(sorted(user_ids))
         gone = {r for u, rooms in lists.items() for r in self._hub.rooms_of(u) - rooms.heads.keys()}
         await self.compare(gone)
         joined: set[int] = set()
         for user_id, rooms in lists.items():
-            if self._hub.mark(user_id) != marks[user_id] or self._hub.outdated(user_id, rooms.heads):
+            if self._is_new(user_id, readings[user_id], rooms):
+                joined |= self._place(user_id, rooms)
+            else:
                 self._hub.doubtful.add(user_id)
-                continue
-            joined |= self._place(user_id, rooms)
         await self.compare(joined)
 
+    def _readings(self, user_ids: Iterable[int]) -> dict[int, _Reading]:
+        return {user_id: _Reading(self._hub.mark(user_id), self._hub.lists(user_id)) for user_id in user_ids}
+
+    def _is_new(self, user_id: int, reading: _Reading, rooms: UserRoomList) -> bool:
+        """Whether the list can be gone by. When another one came while it was read, either may be the older:
+        what they do not agree on is read once more."""
+        if self._hub.mark(user_id) != reading.mark:
+            return False
+        if self._hub.lists(user_id) != reading.lists and rooms.heads.keys() != self._hub.rooms_of(user_id):
+            return False
+        return not self._hub.outdated(user_id, rooms.heads)
+
     def _place(self, user_id: int, rooms: UserRoomList) -> set[int]:
-        """Goes by a list; gives the rooms that are new. Edges that go by an older one are told this one, when
-        it says more: a coming that nobody heard, or a whole membership."""
-        again = self._hub.placed(user_id)
+        """Goes by a list; gives the rooms that are new. Connections that were told an older one are told this
+        one, when it says more: a coming that nobody heard, or a whole membership."""
         new = self._hub.place(user_id, rooms.heads)
-        if (self._hub.ended(user_id, rooms.ended) or new) and again:
+        if self._hub.ended(user_id, rooms.ended) or new:
             self._tell_again(user_id, rooms)
         return new
 
@@ -120,5 +139,5 @@ class Placement:
         for edge in self._hub.edges:
             if user_id in edge.users:
                 for connection in edge.connections.values():
-                    if connection.user_id == user_id:
+                    if connection.user_id == user_id and connection.told:
                         self.tell(edge.output, connection, rooms)

@@ -126,8 +126,7 @@ class MemoryLog:
                 )
                 for a in self._of(user_id)
             ]
-            heads = {room.room_id: room.head_sequence for room in rooms}
-            lists[user_id] = UserRoomList(rooms, False, heads, ended=self._ended_of(user_id))
+            lists[user_id] = UserRoomList.read(rooms, self._ended_of(user_id))
         return lists
 
     def _ended_of(self, user_id: int) -> list[EndedMembership]:

@@ -55,8 +55,9 @@ class Place:
         self.hub.open(self.edge, Connection(user_id, user_id, 100 + user_id, 0.0))
 
     def connect(self, user_id: int, heads: dict[int, int]) -> None:
-        """A connection whose rooms have these heads."""
+        """A connection that was told its rooms, which have these heads."""
         self.open(user_id)
+        self.edge.connections[user_id].told = True
         self.hub.place(user_id, heads)
 
     def write(self, room_id: int, sequence: int, *, joined: int = 0, left: int = 0) -> EventRecord:

@@ -50,15 +50,7 @@ class SlowLog:
         await self._pause()
         ended = {user_id: self._store.ended_of(user_id) for user_id in user_ids}
         await self._pause()
-        return {
-            user_id: UserRoomList(
-                rooms=rooms[user_id],
-                truncated=False,
-                heads={room.room_id: room.head_sequence for room in rooms[user_id]},
-                ended=ended[user_id],
-            )
-            for user_id in user_ids
-        }
+        return {user_id: UserRoomList.read(rooms[user_id], ended[user_id]) for user_id in user_ids}
 
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
         """See LogReader."""
@@ -155,6 +147,8 @@ class EdgeBehindChat:
         connection_id = opened.connection_id
         if opened.HasField("failure"):
             self._refused(connection_id)
+        elif connection_id in self._opening and self.edge.rooms.is_old(opened):
+            self.chat.open([opening(connection_id, opened.user_id)])
         elif connection_id in self._opening:
             _user_id, cursors = self._opening.pop(connection_id)
             self.peers[connection_id] = self.edge.welcome(opened, cursors)

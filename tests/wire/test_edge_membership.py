@@ -89,6 +89,30 @@ async def test_leaving_while_hello_is_being_answered(here: Here) -> None:
             await socket.__aexit__(None, None, None)
 
 
+async def test_a_list_from_before_a_room_began_here_is_asked_for_again(here: Here) -> None:
+    """Ben's hello begins the room with a leaving of Ada in it, which neither chat's list nor a hint told."""
+    here.world.room(7, 1, 2)
+    stale = here.world.log.rooms_of(1)
+    here.chat.hold_opens = True
+    opening = asyncio.create_task(_welcomed(here, 1))
+    await until(lambda: any(request.open for request in here.chat.requests))
+    waiting = next(iter(here.edge.sessions.peers.values())).connection.connection_id
+    here.world.lose_hints = True
+    here.world.leave(7, 1)
+    here.chat.hold_opens = False
+    async with client(here, 2) as ben:
+        here.chat.tell(opened=[{"connection_id": waiting, "user_id": 1, "rooms": stale}])
+        ada, socket = await opening
+        try:
+            assert ada.welcome.get("rooms", []) == []
+            here.world.lose_hints = False
+            here.world.say(7, 2, "secret")
+            assert await sequences(ben, 1) == [4]
+            await nothing_more(ada)
+        finally:
+            await socket.__aexit__(None, None, None)
+
+
 async def _welcomed(here: Here, user_id: int) -> tuple[Any, Any]:
     manager = client(here, user_id)
     return await manager.__aenter__(), manager

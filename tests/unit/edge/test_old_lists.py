@@ -103,3 +103,52 @@ async def test_a_coming_from_before_a_new_link_begins_nothing(edge: SmallEdge) -
     edge.rooms.ask_anew()
     edge.connect(2)
     assert await shown(edge, edge.welcome(edge.opened(1))) == []
+
+
+async def test_the_latest_leaving_that_is_known_of_counts(edge: SmallEdge) -> None:
+    """The list tells of one, and a later one was heard of while it was read."""
+    leave(edge)
+    edge.deliver(edge.store.append(7, message_event(1, ""), joined=(1,)))
+    edge.rooms.expect(1)
+    old = edge.opened(1)
+    leave(edge)
+    assert await shown(edge, edge.welcome(old)) == []
+    assert edge.fanout.rooms[7].users == 1
+
+
+async def test_a_leaving_that_only_the_list_tells_of_is_looked_for(edge: SmallEdge) -> None:
+    """The room is also among those that the user is in, which were read before."""
+    peer = edge.connect(1)
+    opened = edge.opened(1)
+    edge.store.append(7, message_event(1, ""), left=(1,))
+    opened.ended.extend(edge.opened(1).ended)
+    edge.reopen(peer, opened)
+    await settle()
+    assert edge.fanout.rooms[7].users == 1
+    assert await shown(edge, peer) == [3]
+
+
+async def test_a_room_that_a_welcome_lacked_is_brought_by_a_later_list(edge: SmallEdge) -> None:
+    """The edge had the coming from the log, and chat had not heard of it when it read the first list."""
+    first = edge.connect(1)
+    leave(edge)
+    old = edge.opened(1)
+    edge.rooms.expect(1)
+    edge.store.append(7, message_event(1, ""), joined=(1,))
+    edge.heads()
+    await settle()
+    edge.rooms.ask_anew()
+    second = edge.welcome(old)
+    assert await shown(edge, second) == [4, 5, 6]
+    assert await shown(edge, first) == [3, 4, 5, 6, 7, 8]
+
+
+async def test_a_hello_waits_for_a_list_from_after_its_rooms_began_here(edge: SmallEdge) -> None:
+    """What lies between the two came by nowhere: a leaving perhaps."""
+    edge.store.append(8, message_event(1, ""), joined=(1, 2))
+    old = edge.opened(1)
+    edge.store.append(8, message_event(1, ""), left=(1,))
+    assert not edge.rooms.is_old(old)
+    edge.connect(2)
+    assert edge.rooms.is_old(old)
+    assert not edge.rooms.is_old(edge.opened(1))

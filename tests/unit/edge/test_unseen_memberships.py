@@ -119,8 +119,8 @@ async def test_one_that_lags_gets_it_when_it_has_drained(edge: SmallEdge) -> Non
     assert [sequence for room, sequence in peer.told.events if room == 7] == [2, 3, 4]
 
 
-async def test_a_membership_that_is_held_for_present_ends(edge: SmallEdge) -> None:
-    """An old list told it, of a room that began here after its leaving, and message is away."""
+async def test_a_list_from_before_the_room_began_here_is_not_gone_by(edge: SmallEdge) -> None:
+    """The leaving lies between the two, so it came by nowhere; message is away."""
     peer = edge.connect(2)
     edge.store.append(7, message_event(1, ""), joined=(2,))
     old = edge.opened(2)
@@ -129,8 +129,6 @@ async def test_a_membership_that_is_held_for_present_ends(edge: SmallEdge) -> No
     edge.reader.away = True
     edge.reopen(peer, old)
     edge.deliver(edge.store.append(7, message_event(1, "secret")))
-    assert edge.fanout.rooms[7].users == 2
-    edge.reopen(peer, edge.opened(2))
     assert edge.fanout.rooms[7].users == 1
     edge.reader.away = False
     assert await shown(peer) == [2, 3]
@@ -170,3 +168,52 @@ async def test_what_a_list_has_told_is_not_asked_for(edge: SmallEdge) -> None:
     edge.attach_anew()
     assert await shown(peer) == [2, 3, 4, 6, 7, 8]
     assert asked == []
+
+
+async def test_a_return_after_one_that_was_not_believed_asks_as_well(edge: SmallEdge) -> None:
+    """The answer to the first question is on the way, and a list from before it comes."""
+    peer = edge.connect(2)
+    edge.deliver(*come_and_go(edge)[:3])
+    edge.store.append(7, message_event(2, ""), joined=(2,))
+    edge.connect(1)
+    asked: list[User] = []
+    edge.fanout.comings.on_late = asked.append
+    edge.deliver(edge.store.append(7, message_event(2, ""), left=(2,)))
+    old = edge.opened(2)
+    edge.deliver(edge.store.append(7, message_event(2, ""), joined=(2,)))
+    edge.reopen(peer, old)
+    edge.deliver(edge.store.append(7, message_event(2, ""), left=(2,)))
+    edge.deliver(edge.store.append(7, message_event(2, ""), joined=(2,)))
+    assert len(asked) == 4
+    edge.attach_anew()
+    await settle()
+    edge.deliver(edge.store.append(7, message_event(1, "new")))
+    assert await shown(peer) == [2, 3, 4, 6, 7, 8, 9, 10, 11]
+
+
+async def test_a_client_is_not_shown_again_what_its_cursor_says(edge: SmallEdge) -> None:
+    """Its user left while it said hello, so its welcome lacks the room."""
+    edge.store.append(7, message_event(2, ""), joined=(2,))
+    edge.rooms.expect(2)
+    old = edge.opened(2)
+    edge.deliver(edge.store.append(7, message_event(2, ""), left=(2,)))
+    peer = edge.welcome(old, {7: 2})
+    edge.attach_anew()
+    assert await shown(peer) == [3]
+
+
+async def test_a_return_during_a_hello_asks_as_well(edge: SmallEdge) -> None:
+    """A second connection waits for its rooms; the first one missed what was between."""
+    first = edge.connect(2)
+    edge.deliver(*come_and_go(edge)[:3])
+    come_and_go(edge)
+    edge.connect(1)
+    edge.rooms.expect(2)
+    old = edge.opened(2)
+    edge.fanout.comings.on_late = lambda _user: None
+    edge.deliver(edge.store.append(7, message_event(2, ""), joined=(2,)))
+    del old.ended[1:]
+    second = edge.welcome(old)
+    edge.attach_anew()
+    assert await shown(first) == [2, 3, 4, 6, 7, 8, 10]
+    assert await shown(second) == [6, 7, 8, 10]

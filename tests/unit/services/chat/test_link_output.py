@@ -71,13 +71,16 @@ async def test_openings_are_counted_with_all_that_they_say() -> None:
         told += len(frame.opened)
 
 
-async def test_a_head_follows_the_opening_before_it_in_a_frame_of_its_own() -> None:
-    """The edge takes a frame's heads before its openings; it would not know the room yet."""
+async def test_heads_and_events_follow_the_opening_before_them_in_a_frame_of_their_own() -> None:
+    """The edge takes a frame's events and heads before its openings; it would not know the room yet."""
     output = LinkOutput("chat-1")
     output.opened(ConnectionOpened(connection_id=1))
     output.head(7, 3)
     output.head(8, 4)
+    output.opened(ConnectionOpened(connection_id=2))
+    output.event(EventRecord(room_id=9, sequence=1))
     frames = output.frames()
-    first, second = await anext(frames), await anext(frames)
+    first, second, third = [await anext(frames) for _ in range(3)]
     assert (len(first.opened), len(first.heads)) == (1, 0)
-    assert (len(second.opened), [head.room_id for head in second.heads]) == (0, [7, 8])
+    assert (len(second.opened), [head.room_id for head in second.heads]) == (1, [7, 8])
+    assert (len(third.opened), [event.room_id for event in third.events]) == (0, [9])

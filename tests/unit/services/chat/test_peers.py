@@ -97,3 +97,12 @@ async def test_rooms_that_were_restored_often_fit_one_message_on_a_link(
     assert sum(room.ByteSize() for room in found.rooms) <= 1000
     assert ([room.room_id for room in found.rooms], found.truncated) == ([8, 7, 6, 5], True)
     assert found.heads.keys() == {8, 7, 6, 5}
+
+
+async def test_a_membership_that_ends_while_the_list_is_read_is_over() -> None:
+    """Rooms are read first; in which room a member is again since then, they are present."""
+    found = await rooms_of(Stub({8: 100, 9: 101}))
+    assert found.heads == {8: 100}
+    ended = [log_pb2.EndedMembership(room_id=9, joined_sequence=1, left_sequence=2)]
+    again = log_pb2.UserRoom(room_id=9, head_sequence=5, joined_sequence=3)
+    assert peers.UserRoomList.read([again], ended).heads == {9: 5}
