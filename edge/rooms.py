@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from polychat.edge.v1.client_frame_pb2 import Hello
-from polychat.edge.v1.server_frame_pb2 import RoomState, ServerFrame, Welcome
+from polychat.edge.v1.server_frame_pb2 import ServerFrame, Welcome
 from polychat.edge.v1.signal_pb2 import TypingSignal
 from polychat.internal.link.v1.link_service_pb2 import AttachResponse, ConnectionOpened
 from polychat.internal.log.v1.log_read_service_pb2 import UserRoom
@@ -16,8 +16,9 @@ from edge.config import EdgeSettings
 from edge.fanout import Fanout
 from edge.holes import Mender, event_of
 from edge.lagging import Lagging
+from edge.listed import corrected, judged_cursor, state_of, unlisted
 from edge.peer import Outbox, Peer
-from edge.protocol.epochs import VOID, current, judged
+from edge.protocol.epochs import VOID, current
 from edge.protocol.events import Event, Wire
 from edge.protocol.framing import binary_frame, text_frame
 from edge.protocol.limits import FRAME_BYTES, HELLO_ROOMS, IN_FLIGHT, TEXT_BYTES
@@ -106,19 +107,19 @@ class Rooms:
         """Makes a peer a member of its rooms, says `welcome`, and begins what it missed."""
         user = self._fanout.enter(opened.user_id, peer)
         self._show_ended(user, user.peers - {peer}, opened)
-        rooms = _corrected(user, opened, passed)
+        rooms = corrected(user, opened, passed)
         cursors = {cursor.room_id: cursor.sequence for cursor in hello.rooms}
         welcome = self._welcome(peer, opened)
         begun = []
         for entry in rooms:
             room = self._enter(user, entry.room_id, entry.head_sequence, entry.joined_sequence)
             room.receipts.note(user.user_id, entry.read_sequence)
-            cursor = _judged(cursors.pop(entry.room_id, None), hello, entry, opened)
+            cursor = judged_cursor(cursors.pop(entry.room_id, None), hello, entry, opened)
             if cursor == VOID:
                 welcome.reset_room_ids.append(entry.room_id)
             begun.append((room, entry.head_sequence, cursor))
             if len(welcome.rooms) < HELLO_ROOMS:
-                welcome.rooms.append(_state(entry))
+                welcome.rooms.append(state_of(entry))
             else:
                 welcome.rooms_truncated = True
         if hello.log_epoch == welcome.log_epoch:
@@ -129,12 +130,15 @@ class Rooms:
             self._bring_missing(user, self._fanout.rooms[entry.room_id], max(0, entry.joined_sequence - 1))
         for event in passed:
             self._begin_joined(user, event)
-        unlisted = [self._fanout.rooms[room_id] for room_id in _unlisted(user, rooms)]
-        if opened.rooms_truncated:
-            for room in unlisted:
+        for room_id in unlisted(user, rooms):
+            room, left = self._fanout.rooms[room_id], user.left.get(room_id, 0)
+            if opened.rooms_truncated:
                 self._bring_missing(user, room, room.log.head)
-        elif not all(room.has(peer) for room in unlisted):
-            self._fanout.comings.on_late(user)  # the user came, or left, and only one of us has heard
+            elif left >= user.rooms[room_id]:
+                self._bring_missing(user, room, left)  # it is yet to come by, and what is after it
+                self._mender.check(room)
+            elif not room.has(peer):
+                self._fanout.comings.on_late(user)  # the user came, or left, and only one of us has heard
 
     def _enter(self, user: User, room_id: int, head: int, joined_sequence: int) -> Room:
         """Notes a membership. Between a leaving and a return that are to come by yet, nobody is live (I5);
@@ -196,12 +200,12 @@ class Rooms:
         user = peer.user
         if user is None:
             return
-        rooms = _corrected(user, opened)
+        rooms = corrected(user, opened)
         self._show_ended(user, user.peers, opened)
         for entry in rooms:
             self._compare_room(user, entry)
         if not opened.rooms_truncated:
-            for room_id in _unlisted(user, rooms):
+            for room_id in unlisted(user, rooms):
                 self._mender.check(self._fanout.rooms[room_id])
 
     def _show_ended(self, user: User, peers: Iterable[Peer], opened: ConnectionOpened) -> None:
@@ -266,34 +270,3 @@ class Rooms:
             self._fanout.settle(room)
         for user_id, sequence in due:
             self._signal(RoomSignal(room_id=room.room_id, user_id=user_id, read_sequence=sequence))
-
-
-def _corrected(user: User, opened: ConnectionOpened, passed: Sequence[Event] = ()) -> list[UserRoom]:
-    """The rooms as read by chat, less those whose leaving was heard of before they were told, or is now."""
-    for one in opened.ended:
-        user.note_left(one.room_id, one.left_sequence)
-    left = dict(user.left)
-    for event in passed:
-        if user.user_id in event.left:
-            left[event.room_id] = max(event.sequence, left.get(event.room_id, 0))
-    return [room for room in opened.rooms if left.get(room.room_id, 0) < max(1, room.joined_sequence)]
-
-
-def _unlisted(user: User, rooms: Iterable[UserRoom]) -> set[int]:
-    """Where the user is as far as is known here, and not by this list."""
-    return user.rooms.keys() - {entry.room_id for entry in rooms}
-
-
-def _judged(cursor: int | None, hello: Hello, entry: UserRoom, opened: ConnectionOpened) -> int | None:
-    return None if cursor is None else judged(cursor, hello.log_epoch, entry.epochs, opened.log_epochs)
-
-
-def _state(entry: UserRoom) -> RoomState:
-    """The head goes with the count: what came since is in neither, and follows as events."""
-    return RoomState(
-        room_id=entry.room_id,
-        head_sequence=entry.head_sequence,
-        read_sequence=entry.read_sequence,
-        unread_count=entry.unread_count,
-        joined_sequence=entry.joined_sequence,
-    )
