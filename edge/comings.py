@@ -86,7 +86,7 @@ class Comings:
         """The room has a user here again."""
         self._ended.pop(room_id, None)
 
-    def is_old(self, event: Event) -> bool:
+    def is_past(self, event: Event) -> bool:
         """Whether the room had come further before it ended here."""
         ended = self._ended.get(event.room_id)
         return ended is not None and event.sequence <= ended.head
@@ -95,6 +95,13 @@ class Comings:
         """The user comes or goes at the sequence, and something before it was missed."""
         user.note_asked(room_id, sequence)
         self.on_late(user)
+
+    def doubts(self, user: User, room_id: int, sequence: int, begun: int) -> bool:
+        """Whether a coming cannot be gone by, in a room that began here after `begun`: then chat is asked."""
+        if room_id in user.rooms or not user.missed(room_id, begun):
+            return False
+        self.ask(user, room_id, sequence)
+        return True
 
     def heard_late(self, event: Event) -> None:
         """The room is past this event: it began here later, for the sake of others, or heard of it before."""

@@ -70,7 +70,7 @@ class Fanout:
         self.comings.passed_by(event.room_id, event.sequence, unseen=event.sequence - 1)
         if not any(user_id in self.users for user_id in event.joined):
             return None
-        if self.comings.is_old(event):
+        if self.comings.is_past(event):
             self.comings.heard_late(event)
             return None
         self.comings.begun(event.room_id)
@@ -129,8 +129,7 @@ class Fanout:
         user = self.users.get(user_id)
         if user is None or user.knows(room.room_id, sequence):
             return
-        if room.room_id not in user.rooms and user.missed(room.room_id, room.begun):
-            self.comings.ask(user, room.room_id, sequence)
+        if self.comings.doubts(user, room.room_id, sequence, room.begun):
             return
         self.settle(room)
         if room.room_id not in user.rooms:
@@ -277,7 +276,7 @@ class Fanout:
         return list((moved or {}).values())
 
     def leave(self, peer: Peer) -> None:
-        """Takes a peer out of everything."""
+        """Takes a peer out of everything; what was asked by it is asked by another of its user's."""
         moved, peer.moved = peer.moved, None
         user = peer.user
         if user is None:
@@ -292,6 +291,8 @@ class Fanout:
             del self.users[user.user_id]
             for room_id in tuple(user.rooms):
                 self.forget(user, room_id)
+        elif user.lost(peer):
+            self.comings.on_late(user)
 
 
 def _let_be(_room: Room) -> None:

@@ -115,7 +115,8 @@ class Link:
         if self._connections.pop(connection_id, None) is None:
             return
         self._staged.refresh.pop(connection_id, None)
-        if self._staged.open.pop(connection_id, None) is None and self._streaming:
+        self._staged.open.pop(connection_id, None)
+        if self._streaming:  # also if it was to be opened: that may have been for the second time
             self._staged.closed.append(connection_id)
             self._stage()
 

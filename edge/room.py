@@ -154,7 +154,7 @@ class Room:
 class User:
     """A user with a connection here, and the first sequence of each membership."""
 
-    __slots__ = ("asked", "left", "peers", "rooms", "shown", "user_id")
+    __slots__ = ("asked", "asker", "asks", "left", "peers", "rooms", "shown", "user_id")
 
     def __init__(self, user_id: int) -> None:
         self.user_id = user_id
@@ -166,6 +166,33 @@ class User:
         """The last leaving that is known of, by room, up to which all was shown that is to be."""
         self.asked: dict[int, int] = {}
         """By room, the last coming or going that showed one before it missed: a list is to tell both."""
+        self.asker: Peer | None = None
+        """By whom chat was asked for the user's rooms last."""
+        self.asks = 0
+        """1: chat is being asked, 2: and is to be asked once more after that."""
+
+    def ask(self) -> Peer | None:
+        """By whom chat is to be asked for the rooms. One question is out at a time: chat would begin anew
+        with each, and never answer."""
+        self.asks = min(self.asks + 1, 2)
+        if self.asks == 2:
+            return None
+        self.asker = min(self.peers, key=lambda peer: peer.connection.connection_id)
+        return self.asker
+
+    def answered(self, peer: Peer) -> bool:
+        """Chat has told the rooms of a peer; whether it is to be asked once more."""
+        if peer is not self.asker:
+            return False
+        asks, self.asks = self.asks, 0
+        return asks == 2
+
+    def lost(self, peer: Peer) -> bool:
+        """A peer is gone; whether an answer may have gone with it that the user's others need."""
+        if peer is not self.asker:
+            return False
+        self.asker, self.asks = None, 0
+        return bool(self.peers)
 
     def note_left(self, room_id: int, sequence: int) -> None:
         """A leaving of theirs was heard of, in its turn or not."""

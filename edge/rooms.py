@@ -163,8 +163,7 @@ class Rooms:
             return
         known = self._fanout.rooms.get(room_id)
         begun = sequence - 1 if known is None else known.begun
-        if room_id not in user.rooms and user.missed(room_id, begun):
-            self._fanout.comings.ask(user, room_id, sequence)
+        if self._fanout.comings.doubts(user, room_id, sequence, begun):
             return
         room = self._enter(user, room_id, sequence, sequence)
         self._bring_missing(user, room, sequence - 1)
@@ -207,6 +206,8 @@ class Rooms:
         if not opened.rooms_truncated:
             for room_id in unlisted(user, rooms):
                 self._mender.check(self._fanout.rooms[room_id])
+        if user.answered(peer):
+            self._fanout.comings.on_late(user)
 
     def _show_ended(self, user: User, peers: Iterable[Peer], opened: ConnectionOpened) -> None:
         """Memberships that are over: those that are held for present end, and those that began and ended

@@ -268,8 +268,9 @@ class Sessions:
 
     def ask_again(self, user: User) -> None:
         """Has chat tell the rooms of a user once more, by one of their connections."""
-        connection = min((peer.connection for peer in user.peers), key=lambda one: one.connection_id)
-        self.link.open(connection.connection_id, connection.token)
+        peer = user.ask()
+        if peer is not None:
+            self.link.open(peer.connection.connection_id, peer.connection.token)
 
     def _refused(self, peer: Peer, failure: Failure) -> bool:
         """Closes a connection that chat does not take any more; False when it may take it later."""

@@ -7,47 +7,12 @@ hear a room's channel through `listen`. What hints lose is found by comparing he
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from polychat.internal.log.v1.log_read_service_pb2 import EndedMembership
 from polychat.internal.log.v1.record_pb2 import EventRecord, RoomSignal
 
 from services.chat.attached import Connection, Edge, Output
-
-MAX_LEFT = 256
-"""Rooms that a connected user left last, of which it is remembered that their edges were told."""
-
-
-@dataclass(slots=True)
-class _Room:
-    passed: int
-    """Highest sequence that was passed on, or known when the room was first served."""
-    unseen: int
-    """Up to here some comings and goings may not have come by; after it, up to `passed`, all have."""
-    members: dict[Edge, set[int]] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _User:
-    edges: set[Edge] = field(default_factory=set)
-    rooms: set[int] = field(default_factory=set)
-    mark: int = 0
-    """Another one whenever an event or a list moves the user: a list read before is then out of date."""
-    lists: int = 0
-    """How many lists they were placed by."""
-    outdated: bool = False
-    """Their last room list was."""
-    left: dict[int, int] = field(default_factory=dict)
-    """The last leaving that their edges were told, by room."""
-
-    def note_left(self, room_id: int, sequence: int) -> bool:
-        """Their edges are told of a leaving; whether they were not before."""
-        known = self.left.pop(room_id, 0)
-        self.left[room_id] = max(sequence, known)
-        if len(self.left) > MAX_LEFT:
-            del self.left[next(iter(self.left))]
-        return sequence > known
-
+from services.chat.served import ServedRoom, ServedUser
 
 Listen = Callable[[Collection[int], bool], None]
 
@@ -59,8 +24,8 @@ class Hub:
     def __init__(self, listen: Listen) -> None:
         self._listen = listen
         self._edges: dict[str, Edge] = {}
-        self._rooms: dict[int, _Room] = {}
-        self._users: dict[int, _User] = {}
+        self._rooms: dict[int, ServedRoom] = {}
+        self._users: dict[int, ServedUser] = {}
         self._moves = 0
         self.doubtful: set[int] = set()
         self.uncompared: set[int] = set()
@@ -106,7 +71,7 @@ class Hub:
         edge.users[user_id] = edge.users.get(user_id, 0) + 1
         user = self._users.get(user_id)
         if user is None:
-            user = self._users[user_id] = _User()
+            user = self._users[user_id] = ServedUser()
             self._move(user)
         if edge not in user.edges:
             user.edges.add(edge)
@@ -145,13 +110,14 @@ class Hub:
         user = self._users.get(user_id)
         return set() if user is None else set(user.rooms)
 
-    def place(self, user_id: int, heads: Mapping[int, int]) -> set[int]:
-        """The user is in exactly these rooms, each with its head; gives those that are new for them."""
+    def place(self, user_id: int, heads: Mapping[int, int], *, whole: bool = True) -> set[int]:
+        """The user is in these rooms, each with its head, and if that is the whole list in no others; gives
+        those that are new for them."""
         user = self._users.get(user_id)
         if user is None:
             return set()
         user.lists += 1
-        new, gone = heads.keys() - user.rooms, user.rooms - heads.keys()
+        new, gone = heads.keys() - user.rooms, user.rooms - heads.keys() if whole else set()
         if new or gone:
             self._move(user)
         unheard = [room_id for room_id in new if room_id not in self._rooms]
@@ -165,7 +131,7 @@ class Hub:
 
     def ended(self, user_id: int, ended: Iterable[EndedMembership]) -> bool:
         """These memberships of the user are over; whether their edges have to be told of some."""
-        user = self._users.get(user_id, _User())
+        user = self._users.get(user_id, ServedUser())
         new = [one for one in ended if user.note_left(one.room_id, one.left_sequence)]
         if new:
             self._move(user)
@@ -177,7 +143,7 @@ class Hub:
         When the list that is read next ends before that as well, the log itself was set back (a restored
         database): then such rooms go on from where the list says.
         """
-        user = self._users.get(user_id, _User())
+        user = self._users.get(user_id, ServedUser())
         served = [(self._rooms[room_id], head) for room_id, head in heads.items() if room_id in self._rooms]
         behind = [(room, head) for room, head in served if head < room.unseen]
         user.outdated = bool(behind) and not user.outdated
@@ -240,7 +206,7 @@ class Hub:
             self._listen([event.room_id], True)
         self._deliver(self._rooms[event.room_id], event)
 
-    def _deliver(self, room: _Room, event: EventRecord) -> None:
+    def _deliver(self, room: ServedRoom, event: EventRecord) -> None:
         if event.sequence > room.passed + 1:
             room.unseen = event.sequence - 1
         room.passed = event.sequence
@@ -274,17 +240,17 @@ class Hub:
         if event.room_id not in user.rooms and user.left.get(event.room_id, 0) < event.sequence:
             self.doubtful.add(user_id)
 
-    def _move(self, user: _User) -> None:
+    def _move(self, user: ServedUser) -> None:
         self._moves += 1
         user.mark = self._moves
 
-    def _enter(self, room_id: int, user_id: int, user: _User, *, passed: int) -> None:
-        room = self._rooms.setdefault(room_id, _Room(passed, unseen=passed))
+    def _enter(self, room_id: int, user_id: int, user: ServedUser, *, passed: int) -> None:
+        room = self._rooms.setdefault(room_id, ServedRoom(passed, unseen=passed))
         user.rooms.add(room_id)
         for edge in user.edges:
             room.members.setdefault(edge, set()).add(user_id)
 
-    def _leave(self, room_id: int, user_id: int, user: _User) -> None:
+    def _leave(self, room_id: int, user_id: int, user: ServedUser) -> None:
         user.rooms.discard(room_id)
         for edge in user.edges:
             self._withdraw(room_id, edge, user_id)

@@ -53,7 +53,7 @@ class UserRoomList:
     """Their memberships that ended last, those of a room ascending."""
 
     @classmethod
-    def read(
+    def combined(
         cls,
         rooms: Iterable[log_pb2.UserRoom],
         ended: Sequence[log_pb2.EndedMembership],
@@ -155,7 +155,7 @@ class MessagePeer:
         rooms = sorted(found.values(), key=lambda room: (-room.activity, -room.room_id))
         told = rooms if size <= MAX_BYTES_TOLD else _within(MAX_BYTES_TOLD, rooms)
         truncated = page.truncated or len(told) < len(rooms)
-        return UserRoomList.read(told, ended, truncated=truncated, log_epochs=log_epochs)
+        return UserRoomList.combined(told, ended, truncated=truncated, log_epochs=log_epochs)
 
     async def _page(self, user_id: int, after: log_pb2.UserRoom) -> log_pb2.UserRooms:
         request = log_pb2.ListUserRoomsRequest(

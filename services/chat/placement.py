@@ -105,7 +105,8 @@ class Placement:
             return
         readings = self._readings(user_ids)
         lists = await self._log.all_rooms(sorted(user_ids))
-        gone = {r for u, rooms in lists.items() for r in self._hub.rooms_of(u) - rooms.heads.keys()}
+        whole = {user_id: rooms.heads for user_id, rooms in lists.items() if not rooms.truncated}
+        gone = {r for user_id, heads in whole.items() for r in self._hub.rooms_of(user_id) - heads.keys()}
         await self.compare(gone)
         joined: set[int] = set()
         for user_id, rooms in lists.items():
@@ -120,17 +121,18 @@ class Placement:
 
     def _is_new(self, user_id: int, reading: _Reading, rooms: UserRoomList) -> bool:
         """Whether the list can be gone by. When another one came while it was read, either may be the older:
-        what they do not agree on is read once more."""
+        what they do not agree on is read once more. A truncated one takes nothing back, old as it may be."""
         if self._hub.mark(user_id) != reading.mark:
             return False
-        if self._hub.lists(user_id) != reading.lists and rooms.heads.keys() != self._hub.rooms_of(user_id):
+        overlapped = self._hub.lists(user_id) != reading.lists and not rooms.truncated
+        if overlapped and rooms.heads.keys() != self._hub.rooms_of(user_id):
             return False
         return not self._hub.outdated(user_id, rooms.heads)
 
     def _place(self, user_id: int, rooms: UserRoomList) -> set[int]:
         """Goes by a list; gives the rooms that are new. Connections that were told an older one are told this
         one, when it says more: a coming that nobody heard, or a whole membership."""
-        new = self._hub.place(user_id, rooms.heads)
+        new = self._hub.place(user_id, rooms.heads, whole=not rooms.truncated)
         if self._hub.ended(user_id, rooms.ended) or new:
             self._tell_again(user_id, rooms)
         return new

@@ -126,7 +126,7 @@ class MemoryLog:
                 )
                 for a in self._of(user_id)
             ]
-            lists[user_id] = UserRoomList.read(rooms, self._ended_of(user_id))
+            lists[user_id] = UserRoomList.combined(rooms, self._ended_of(user_id))
         return lists
 
     def _ended_of(self, user_id: int) -> list[EndedMembership]:

@@ -50,7 +50,7 @@ class SlowLog:
         await self._pause()
         ended = {user_id: self._store.ended_of(user_id) for user_id in user_ids}
         await self._pause()
-        return {user_id: UserRoomList.read(rooms[user_id], ended[user_id]) for user_id in user_ids}
+        return {user_id: UserRoomList.combined(rooms[user_id], ended[user_id]) for user_id in user_ids}
 
     async def heads(self, room_ids: Sequence[int]) -> dict[int, int]:
         """See LogReader."""
@@ -166,11 +166,12 @@ class EdgeBehindChat:
 
     def _ask_again(self, user: User) -> None:
         """By one of the user's connections, as sessions do."""
+        asker = user.ask()
 
         def ask() -> None:
-            numbers = [number for number, peer in self.peers.items() if peer.wire.user is user]
-            if numbers:
-                self.chat.open([opening(min(numbers), user.user_id)])
+            for number, peer in self.peers.items():
+                if peer.wire is asker:
+                    self.chat.open([opening(number, user.user_id)])
 
         self.edge.outbox.later(ask)
 
@@ -188,11 +189,16 @@ class EdgeBehindChat:
         self.edge.rooms.expect(user_id)
         self.chat.open([opening(self._last, user_id)])
 
-    def reconnect(self, connection_id: int) -> None:
-        """A connection is lost; its client comes back with what it had."""
+    def disconnect(self, connection_id: int) -> SmallPeer:
+        """A connection is lost."""
         peer = self.peers.pop(connection_id)
         self.edge.leave(peer)
         self.chat.close(connection_id)
+        return peer
+
+    def reconnect(self, connection_id: int) -> None:
+        """A connection is lost; its client comes back with what it had."""
+        peer = self.disconnect(connection_id)
         self.connect(peer.user_id, dict(peer.told.cursors))
 
     def renew(self) -> None:

@@ -222,11 +222,12 @@ class SmallEdge:
         self.rooms.flush()
 
     def _ask_again(self, user: User) -> None:
-        """Chat answers with what is true then."""
+        """Chat answers whoever asked, with what is true then."""
+        asker = user.ask()
 
         def answer() -> None:
             for peer in self.peers:
-                if peer.wire.user is user:
+                if peer.wire is asker:
                     self.reopen(peer, self.opened(user.user_id))
 
         self.outbox.later(answer)

@@ -25,7 +25,7 @@ LATE = 0.3
 """Of all hints; those of a story that are lost are beside them."""
 FAVOURITE = 0.6
 """Of all that happens, happens to one user in one room."""
-BLOCKS, STORIES = 5, 60
+BLOCKS, STORIES = 2, 60
 """Of each kind."""
 LONG_BLOCKS = [pytest.param(block, marks=pytest.mark.long) for block in range(BLOCKS, 60)]
 FAILED_ONCE = (
@@ -38,7 +38,7 @@ FAILED_ONCE = (
 class Story:
     """Things that happen, as chance has it, to three users in two rooms."""
 
-    def __init__(self, world: EdgeBehindChat, chance: Random, *, lagging: bool) -> None:
+    def __init__(self, world: EdgeBehindChat, chance: Random, *, lagging: bool, leaving: bool) -> None:
         self.world = world
         self.chance = chance
         self.lagging = lagging
@@ -59,6 +59,7 @@ class Story:
             self.renew: 1,
             self.take: 4,
             self.wait: 14,
+            self.disconnect: 8 if leaving else 0,
         }
 
     async def begin(self) -> None:
@@ -134,6 +135,12 @@ class Story:
         if self.world.peers:
             self.world.reconnect(self.chance.choice(list(self.world.peers)))
 
+    async def disconnect(self) -> None:
+        """A client goes for good; of several of a user the first one, by which the edge asks chat."""
+        if self.world.peers:
+            one = self.world.peers[self.chance.choice(list(self.world.peers))]
+            self.world.disconnect(min(n for n, p in self.world.peers.items() if p.user_id == one.user_id))
+
     async def renew(self) -> None:
         """The chat instance is another one, to which hints come from now on."""
         self.late.clear()
@@ -201,11 +208,11 @@ class Story:
         return found
 
 
-async def play(seed: int, *, lagging: bool) -> None:
+async def play(seed: int, *, lagging: bool, leaving: bool = False) -> None:
     """One story, from its beginning to its end."""
     chance = Random(2 * seed + lagging)
     async with edge_behind_chat(chance) as world:
-        story = Story(world, chance, lagging=lagging)
+        story = Story(world, chance, lagging=lagging, leaving=leaving)
         await story.begin()
         for _ in range(chance.randrange(SHORTEST, LONGEST)):
             await story.step()
@@ -213,37 +220,38 @@ async def play(seed: int, *, lagging: bool) -> None:
         assert story.left_over() == []
 
 
-def replay(seed: int, *, lagging: bool) -> None:
+def replay(seed: int, *, lagging: bool, leaving: bool = False) -> None:
     """Plays one story again."""
     with shrunk():
-        asyncio.run(play(seed, lagging=lagging))
+        asyncio.run(play(seed, lagging=lagging, leaving=leaving))
 
 
-async def failure(seed: int, *, lagging: bool) -> BaseException | None:
+async def failure(seed: int, *, lagging: bool, leaving: bool = False) -> BaseException | None:
     """How a story fails, if it does."""
-    task = asyncio.create_task(play(seed, lagging=lagging))
+    task = asyncio.create_task(play(seed, lagging=lagging, leaving=leaving))
     await asyncio.wait((task,))
     return task.exception()
 
 
-async def played(seeds: Iterable[int], *, lagging: bool) -> None:
+async def played(seeds: Iterable[int], *, lagging: bool, leaving: bool = False) -> None:
     """Plays stories; says which of them fail."""
     failed = []
     with shrunk():
         for seed in seeds:
-            why = await failure(seed, lagging=lagging)
-            failed += [f"replay({seed}, {lagging=}): {why!r}"] if why is not None else []
+            why = await failure(seed, lagging=lagging, leaving=leaving)
+            failed += [f"replay({seed}, {lagging=}, {leaving=}): {why!r}"] if why is not None else []
     assert not failed, "\n".join(failed)
 
 
+@pytest.mark.parametrize("leaving", [False, True])
 @pytest.mark.parametrize("lagging", [False, True])
 @pytest.mark.parametrize("block", [*range(BLOCKS), *LONG_BLOCKS])
-async def test_every_view_is_complete_and_exact(block: int, *, lagging: bool) -> None:
+async def test_every_view_is_complete_and_exact(block: int, *, lagging: bool, leaving: bool) -> None:
     """Hints are lost, doubled and late, lists slow, chat renewed; clients come, go and read as they like.
 
     One story alone: `.venv/bin/python -c "from tests.unit.edge.test_behind_chat import replay; replay(...)"`.
     """
-    await played(range(block * STORIES, (block + 1) * STORIES), lagging=lagging)
+    await played(range(block * STORIES, (block + 1) * STORIES), lagging=lagging, leaving=leaving)
 
 
 @pytest.mark.parametrize("lagging", [False, True])

@@ -58,6 +58,19 @@ def test_the_receiver_is_told_of_a_stream_before_anything_leaves_on_it() -> None
     assert receiver.streams == 1
 
 
+def test_a_connection_that_ends_while_it_is_to_be_opened_again_ends_at_chat() -> None:
+    """Chat knows it, by the opening that has left before."""
+    one = link()
+    one._begin()
+    one.open(1, "first")
+    one._staged.take()
+    one.open(1, "first")
+    one.close(1)
+    request = one._staged.take()
+    assert not request.open
+    assert list(request.closed_connection_ids) == [1]
+
+
 def test_a_token_that_comes_after_the_end_of_its_connection_is_dropped() -> None:
     """It was being verified when the connection ended, which must not come to life again."""
     one = link()

@@ -217,3 +217,30 @@ async def test_a_return_during_a_hello_asks_as_well(edge: SmallEdge) -> None:
     edge.attach_anew()
     assert await shown(first) == [2, 3, 4, 6, 7, 8, 10]
     assert await shown(second) == [6, 7, 8, 10]
+
+
+async def test_what_was_asked_by_a_connection_that_ends_is_asked_by_another(edge: SmallEdge) -> None:
+    """The user's other one needs the answer as well."""
+    first, second = edge.connect(2), edge.connect(2)
+    edge.deliver(*come_and_go(edge)[:3])
+    come_and_go(edge)
+    edge.connect(1)
+    assert first.wire.user is not None
+    assert first.wire.user.asker is first.wire
+    edge.leave(first)
+    assert await shown(second) == [2, 3, 4, 6, 7, 8]
+
+
+async def test_one_question_is_out_at_a_time(edge: SmallEdge) -> None:
+    """Doubts that come up meanwhile are one question more, after the answer."""
+    peer = edge.connect(2)
+    user = edge.fanout.users[2]
+    asked: list[object] = []
+    edge.fanout.comings.on_late = lambda user: asked.append(user.ask())
+    for _ in range(3):
+        edge.fanout.comings.on_late(user)
+    assert asked == [peer.wire, None, None]
+    edge.attach_anew()
+    assert asked[3:] == [peer.wire]
+    edge.attach_anew()
+    assert asked[4:] == []

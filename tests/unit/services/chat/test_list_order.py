@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from polychat.internal.log.v1.log_read_service_pb2 import UserRoom
 
 from services.chat.attached import Connection
 from services.chat.peers import UserRoomList
@@ -71,13 +72,15 @@ async def test_a_list_that_says_the_same_as_another_is_gone_by(place: Place) -> 
     assert place.hub.doubtful == set()
 
 
-async def test_a_list_that_waited_while_another_told_of_more_is_stale(place: Place) -> None:
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_list_that_waited_while_another_told_of_more_is_stale(place: Place, *, gone: bool) -> None:
     """It is told to a connection that opens, which the other was not told to."""
     place.open(ANN)
     placed = (await place.placement.rooms_of([ANN]))[ANN]
     assert not place.placement.stale(ANN, placed)
     place.write(ROOM, 4, joined=ANN)
-    place.write(ROOM, 5, left=ANN)
+    if gone:
+        place.write(ROOM, 5, left=ANN)
     await place.placement.read_again([ANN])
     assert place.told() == []
     assert place.placement.stale(ANN, placed)
@@ -102,3 +105,30 @@ async def test_a_list_from_before_a_user_came_anew_is_not_gone_by(place: Place) 
     while_reading(place, anew)
     await place.placement.read_again([ANN])
     assert place.hub.doubtful == {ANN}
+
+
+def truncated(place: Place, *rooms: int) -> None:
+    """Ann is in so many rooms that each list says other ones."""
+
+    async def read(user_ids: Sequence[int]) -> dict[int, UserRoomList]:
+        listed = [UserRoom(room_id=room_id, head_sequence=1) for room_id in rooms]
+        return {user_id: UserRoomList.combined(listed, (), truncated=True) for user_id in user_ids}
+
+    place.log.all_rooms = read  # type: ignore[method-assign]
+
+
+async def test_a_truncated_list_says_nothing_of_what_it_lacks(place: Place) -> None:
+    truncated(place, 1, 2)
+    await place.placement.rooms_of([ANN])
+    truncated(place, 2, 3)
+    await place.placement.read_again([ANN])
+    assert place.hub.rooms_of(ANN) == {1, 2, 3}
+
+
+async def test_truncated_lists_do_not_refuse_one_another(place: Place) -> None:
+    """Connections of one user that open at several edges at once."""
+    place.connect(ANN, {1: 1, 2: 1, 3: 1})
+    truncated(place, 2, 3)
+    while_reading(place, lambda: place.hub.place(ANN, {1: 1, 2: 1}, whole=False))
+    await place.placement.read_again([ANN])
+    assert place.hub.doubtful == set()

@@ -105,4 +105,4 @@ async def test_a_membership_that_ends_while_the_list_is_read_is_over() -> None:
     assert found.heads == {8: 100}
     ended = [log_pb2.EndedMembership(room_id=9, joined_sequence=1, left_sequence=2)]
     again = log_pb2.UserRoom(room_id=9, head_sequence=5, joined_sequence=3)
-    assert peers.UserRoomList.read([again], ended).heads == {9: 5}
+    assert peers.UserRoomList.combined([again], ended).heads == {9: 5}
