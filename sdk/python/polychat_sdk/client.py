@@ -257,6 +257,8 @@ class Chat(Calls):
                     page = await self.list_events(room_id, self.log.cursors()[room_id])
                 except PolychatError:
                     # Refused, as to somebody who left; should events still come, the next one tries again.
+                    if self.log.wanted(room_id) > asked:
+                        continue  # one came meanwhile
                     return
                 by_sequence = {event.sequence: event for event in page.events}
                 for sequence in self.log.paged(room_id, by_sequence):

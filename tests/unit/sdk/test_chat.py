@@ -120,6 +120,24 @@ async def test_a_page_of_the_log_before_leaves_no_place_behind(monkeypatch: pyte
     assert sdk.chat.log.cursors() == {ROOM: 0, OTHER: 1}
 
 
+async def test_what_came_while_a_page_was_refused_is_asked_for(
+    sdk: Sdk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its user had left when it was read, and came back before the refusal was here."""
+    answer = sdk.chat.list_events
+    sdk.pages[ROOM] = [_event(ROOM, 5, 105), _event(ROOM, 8, 108)]
+
+    async def refuse(_room_id: int, _after_sequence: int) -> ListEventsResponse:
+        monkeypatch.setattr(sdk.chat, "list_events", answer)
+        sdk.say(_said(ROOM, 8, 108))
+        raise _refused()
+
+    monkeypatch.setattr(sdk.chat, "list_events", refuse)
+    sdk.say(_welcome({ROOM: 2}), _said(ROOM, 5, 105))
+    assert await sdk.read_to(108) == [105, 108]
+    assert sdk.chat.log.cursors() == {ROOM: 8}
+
+
 def _unknown() -> PolychatError:
     return PolychatError("UNAVAILABLE", "OUTCOME_UNKNOWN", "not known yet", retryable=True)
 
