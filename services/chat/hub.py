@@ -64,7 +64,12 @@ class Hub:
             del self._edges[edge.name]
 
     def open(self, edge: Edge, connection: Connection) -> None:
-        """A connection is there; its user's rooms follow with `place`."""
+        """A connection is there; its user's rooms follow with `place`. One that is opened again keeps those
+        it has: a truncated list would not bring them back."""
+        known = edge.connections.get(connection.connection_id)
+        if known is not None and known.user_id == connection.user_id:
+            edge.connections[connection.connection_id] = connection
+            return
         self.close(edge, connection.connection_id)
         edge.connections[connection.connection_id] = connection
         user_id = connection.user_id

@@ -241,7 +241,8 @@ class Chat(Calls):
             self._events.put_nowait(room_id)
 
     def _fill(self, room_id: int) -> None:
-        if room_id not in self._filling:
+        filling = self._filling.get(room_id)
+        if filling is None or filling.done():  # what has just ended does not look again
             task = self._filling[room_id] = asyncio.create_task(self._page(room_id))
             task.add_done_callback(lambda done: self._filled(room_id, done))
 

@@ -138,6 +138,36 @@ async def test_what_came_while_a_page_was_refused_is_asked_for(
     assert sdk.chat.log.cursors() == {ROOM: 8}
 
 
+async def test_what_comes_in_the_turn_in_which_a_page_ends_is_asked_for(
+    sdk: Sdk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task of the page is done, and nobody has heard of it yet."""
+    answer = sdk.chat.list_events
+    sdk.pages[ROOM] = [_event(ROOM, 5, 105), _event(ROOM, 8, 108)]
+    asked, refusal, segment = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def refuse(_room_id: int, _after_sequence: int) -> ListEventsResponse:
+        monkeypatch.setattr(sdk.chat, "list_events", answer)
+        asked.set()
+        await refusal.wait()
+        raise _refused()
+
+    async def read() -> None:
+        await segment.wait()
+        sdk.say(_said(ROOM, 8, 108))
+
+    monkeypatch.setattr(sdk.chat, "list_events", refuse)
+    sdk.say(_welcome({ROOM: 2}), _said(ROOM, 5, 105))
+    reading = asyncio.create_task(read())
+    await asked.wait()
+    await asyncio.sleep(0)
+    refusal.set()
+    segment.set()
+    await reading
+    async with asyncio.timeout(5):
+        assert await sdk.read_to(108) == [105, 108]
+
+
 def _unknown() -> PolychatError:
     return PolychatError("UNAVAILABLE", "OUTCOME_UNKNOWN", "not known yet", retryable=True)
 

@@ -132,3 +132,11 @@ async def test_truncated_lists_do_not_refuse_one_another(place: Place) -> None:
     while_reading(place, lambda: place.hub.place(ANN, {1: 1, 2: 1}, whole=False))
     await place.placement.read_again([ANN])
     assert place.hub.doubtful == set()
+
+
+async def test_a_question_of_an_only_connection_keeps_what_a_truncated_list_lacks(place: Place) -> None:
+    place.connect(ANN, {1: 1, 2: 1, 3: 1})
+    truncated(place, 2, 3)
+    place.open(ANN)
+    await place.placement.rooms_of([ANN])
+    assert place.hub.rooms_of(ANN) == {1, 2, 3}
