@@ -7,6 +7,7 @@ exactly their sequence, so nothing of a room reaches anyone outside it (I5).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from edge.comings import Comings
 from edge.metrics import EdgeMetrics
@@ -26,6 +27,8 @@ class Fanout:
         self.comings = Comings(self.users)
         self.on_read: Callable[[Room], None] = _let_be
         """What is done when a room moved that has receipts waiting: only now are its leavings known (I5)."""
+        self.on_behind: Callable[[Peer, Iterable[Room]], None] = _let_be
+        """What is done for a peer that waits in rooms for what lies before its user's coming."""
         self._outbox = outbox
         self._metrics = metrics
         self._on_missing = on_missing
@@ -138,11 +141,10 @@ class Fanout:
         user.rooms[room.room_id] = sequence
         room.go_on(user)
         for peer in user.peers - room.waiting.keys():
-            if peer.said_of(room.room_id) >= sequence and not room.has(peer):
-                room.hold(peer, peer.said_of(room.room_id))
-                self._on_missing(room)
-            else:
-                room.begin(peer, sequence - 1)
+            if room.come(peer, sequence):
+                self._outbox.later(partial(self.on_behind, peer, (room,)))
+        if room.unsure:
+            self._on_missing(room)
 
     def _part(self, room: Room, user_id: int, sequence: int) -> None:
         user = self.users.get(user_id)
@@ -155,12 +157,7 @@ class Fanout:
         user.note_shown(room.room_id, sequence)
         self.settle(room)
         for peer in user.peers:
-            room.live.discard(peer)
-            replay = room.waiting.get(peer)
-            if replay is not None and replay.cursor < sequence:
-                replay.until = sequence
-            else:
-                room.waiting.pop(peer, None)
+            room.part(peer, sequence)
         self.forget(user, room.room_id)
 
     def end(self, room: Room, user: User, sequence: int) -> None:
@@ -255,8 +252,7 @@ class Fanout:
         for peer in peers:
             peer.send_gap(room.room_id, 1, room.log.head, reset=True)
             room.arrive(peer)
-            if peer.said is not None:
-                peer.said.pop(room.room_id, None)
+            peer.said.pop(room.room_id, None)
         self._end_unused(room)
 
     def rest(self, peer: Peer) -> None:
@@ -295,5 +291,5 @@ class Fanout:
             self.comings.on_late(user)
 
 
-def _let_be(_room: Room) -> None:
-    """Nobody shows receipts."""
+def _let_be(*_what: object) -> None:
+    """Nobody minds."""

@@ -22,7 +22,7 @@ from edge.protocol.codes import CloseCode
 from edge.protocol.connection import Connection
 from edge.protocol.events import Wire
 from edge.protocol.framing import binary_frame, text_frame
-from edge.protocol.limits import IN_FLIGHT, REPLIES_BYTES, SMALL_REPLY_BYTES
+from edge.protocol.limits import HELLO_ROOMS, IN_FLIGHT, REPLIES_BYTES, SMALL_REPLY_BYTES
 
 if TYPE_CHECKING:
     from edge.room import Room, User
@@ -109,8 +109,9 @@ class Peer(ABC):
         """While it lags: the rooms where something happened since. None: it does not lag."""
         self.receipts: dict[int, int] | None = None
         """Rooms with the receipts it gave last: it knows of them."""
-        self.said: dict[int, int] | None = None
-        """The cursors of its `hello` for rooms that its user was not in then; HELLO_ROOMS at most."""
+        self.said: dict[int, int] = {}
+        """How far its client has rooms that its user was not in, by its `hello` or since they left; they are
+        brought on from there should the user come back. HELLO_ROOMS at most."""
         self.acknowledged = 0
         """Bytes that it had taken in all when `still_takes` was asked last."""
         self.alarm = 0
@@ -128,9 +129,7 @@ class Peer(ABC):
     def gave_receipt(self, room_id: int, sequence: int) -> None:
         """It says how far its user has read."""
         receipts = self.receipts = self.receipts or {}
-        receipts[room_id] = max(sequence, receipts.pop(room_id, 0))
-        if len(receipts) > IN_FLIGHT:
-            del receipts[next(iter(receipts))]
+        note_latest(receipts, room_id, sequence, IN_FLIGHT)
 
     def take_back_receipt(self, room_id: int) -> None:
         """It was not accepted: what others say is news again."""
@@ -141,9 +140,9 @@ class Peer(ABC):
         """Whether it is the one who said so."""
         return self.receipts is not None and self.receipts.get(room_id, 0) >= sequence
 
-    def said_of(self, room_id: int) -> int:
-        """Up to here its client had the room before it came, and is not shown it again."""
-        return self.said.get(room_id, 0) if self.said is not None else 0
+    def say(self, room_id: int, sequence: int) -> None:
+        """Its client has the room up to here, or is about to, and its user is not in it any more."""
+        note_latest(self.said, room_id, sequence, HELLO_ROOMS)
 
     def send(self, frame: ServerFrame) -> None:
         """Sends any frame."""
@@ -244,6 +243,14 @@ class Peer(ABC):
     @abstractmethod
     def abort(self) -> None:
         """Cuts the wire."""
+
+
+def note_latest(noted: dict[int, int], room_id: int, sequence: int, most: int) -> None:
+    """Notes the highest sequence of a room. Of more rooms than `most`, the one that was noted longest ago is
+    forgotten."""
+    noted[room_id] = max(sequence, noted.pop(room_id, 0))
+    if len(noted) > most:
+        del noted[next(iter(noted))]
 
 
 _FRAME = (text_frame, binary_frame, lambda payload: payload)

@@ -44,6 +44,7 @@ class Resumer:
         self._tasks = tasks
         self._metrics = metrics
         self._behind: dict[Peer, dict[int, Room]] = {}
+        fanout.on_behind = self.catch_up
 
     def resume(self, peer: Peer, rooms: list[tuple[Room, int, int | None]]) -> None:
         """Begins every room of a new connection: (room, head told in `welcome`, cursor or None)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.peer import Peer
+from edge.peer import Peer, note_latest
 from edge.protocol.catch_up import RoomLog
 from edge.protocol.events import Event
 from edge.protocol.receipts import Receipts
@@ -120,6 +120,30 @@ class Room:
             self.waiting[peer] = Replay(cursor)
             peer.moved[self.room_id] = self
 
+    def come(self, peer: Peer, sequence: int) -> bool:
+        """A peer's user comes at this sequence. Whether it waits for what lies before that: its client has
+        the room up to somewhere, and is told that the rest is not for it."""
+        cursor = sequence - 1 if self.has(peer) else peer.said.get(self.room_id, sequence - 1)
+        if cursor >= sequence:
+            self.hold(peer, cursor)
+        elif cursor == sequence - 1 or peer.moved is not None:
+            self.begin(peer, cursor)
+        else:
+            self.waiting[peer] = Replay(cursor)
+            return True
+        return False
+
+    def part(self, peer: Peer, sequence: int) -> None:
+        """A peer's user leaves at this sequence: it is brought up to there."""
+        if not self.has(peer):
+            return
+        replay = self.waiting.get(peer, Replay(sequence))
+        peer.say(self.room_id, max(sequence, replay.cursor))
+        if replay.cursor < sequence:
+            replay.until = sequence
+        else:
+            self.drop(peer)
+
     def arrive(self, peer: Peer) -> None:
         """A peer has everything up to the head."""
         replay = self.waiting.pop(peer, None)
@@ -196,15 +220,15 @@ class User:
 
     def note_left(self, room_id: int, sequence: int) -> None:
         """A leaving of theirs was heard of, in its turn or not."""
-        _note(self.left, room_id, sequence)
+        note_latest(self.left, room_id, sequence, MAX_LEFT)
 
     def note_shown(self, room_id: int, sequence: int) -> None:
         """Their memberships up to this leaving were shown, or are being, or ended before they came here."""
-        _note(self.shown, room_id, sequence)
+        note_latest(self.shown, room_id, sequence, MAX_LEFT)
 
     def note_asked(self, room_id: int, sequence: int) -> None:
         """A list is asked for, as they have come or gone unseen before this coming or going."""
-        _note(self.asked, room_id, sequence)
+        note_latest(self.asked, room_id, sequence, MAX_LEFT)
 
     def knows(self, room_id: int, sequence: int) -> bool:
         """Whether it is nothing new that they came or went at the sequence."""
@@ -224,9 +248,3 @@ class User:
             del self.asked[room_id]
         if self.shown.get(room_id, 0) > head:
             self.shown[room_id] = head
-
-
-def _note(leavings: dict[int, int], room_id: int, sequence: int) -> None:
-    leavings[room_id] = max(sequence, leavings.pop(room_id, 0))
-    if len(leavings) > MAX_LEFT:
-        del leavings[next(iter(leavings))]

@@ -123,7 +123,7 @@ class Rooms:
             else:
                 welcome.rooms_truncated = True
         if hello.log_epoch == welcome.log_epoch:
-            peer.said = cursors or None
+            peer.said = cursors
         peer.send(ServerFrame(id=request_id, welcome=welcome))
         self._resumer.resume(peer, begun)
         for entry in rooms:
@@ -171,12 +171,12 @@ class Rooms:
     def _bring_missing(self, user: User, room: Room, cursor: int) -> None:
         """Begins a room for those of the user's peers that do not have it yet."""
         for peer in user.peers:
-            said = peer.said_of(room.room_id)
-            if not room.has(peer) and said > room.log.head and said >= room.joined(peer):
+            said = peer.said.get(room.room_id, cursor)
+            if not room.has(peer) and said > max(room.log.head, cursor) and said >= room.joined(peer):
                 room.hold(peer, said)
                 self._mender.want(room)
             elif not room.has(peer):
-                self._resumer.bring(peer, room, max(cursor, said))
+                self._resumer.bring(peer, room, said)
 
     def _welcome(self, peer: Peer, opened: ConnectionOpened) -> Welcome:
         welcome = Welcome(
@@ -199,6 +199,7 @@ class Rooms:
         user = peer.user
         if user is None:
             return
+        again = user.answered(peer)
         rooms = corrected(user, opened)
         self._show_ended(user, user.peers, opened)
         for entry in rooms:
@@ -206,7 +207,7 @@ class Rooms:
         if not opened.rooms_truncated:
             for room_id in unlisted(user, rooms):
                 self._mender.check(self._fanout.rooms[room_id])
-        if user.answered(peer):
+        if again and not user.asks:
             self._fanout.comings.on_late(user)
 
     def _show_ended(self, user: User, peers: Iterable[Peer], opened: ConnectionOpened) -> None:
@@ -219,9 +220,10 @@ class Rooms:
             elif not user.knows(room_id, last):
                 user.note_shown(room_id, last)
                 for peer in peers:
-                    cursor = max(one.joined_sequence - 1, peer.said_of(room_id))
+                    cursor = peer.said.get(room_id, one.joined_sequence - 1)
                     if cursor < last:
                         self._resumer.finish(peer, self._fanout.room(room_id, last), cursor, last)
+                        peer.say(room_id, last)
 
     def _compare_room(self, user: User, entry: UserRoom) -> None:
         before = max(0, entry.joined_sequence - 1)

@@ -129,6 +129,8 @@ class Told:
         cursor = self.cursors.get(room, 0)
         between = range(max(cursor, self.before.get(room, 0)) + 1, first)
         assert first > cursor, f"{first} of room {room} after {cursor}"
+        whole = room not in self.cursors or first == cursor + 1
+        assert whole, f"a hole: {first} of room {room} after {cursor}"
         assert not any(self._store.visible(room, self._user_id, s) for s in between), "a silent hole"
         self.cursors[room] = last
 
