@@ -252,7 +252,7 @@ class Fanout:
         for peer in peers:
             peer.send_gap(room.room_id, 1, room.log.head, reset=True)
             room.arrive(peer)
-            peer.said.pop(room.room_id, None)
+            peer.forget(room.room_id)
         self._end_unused(room)
 
     def rest(self, peer: Peer) -> None:

@@ -87,6 +87,7 @@ class Peer(ABC):
         "allowance_time",
         "connection",
         "held",
+        "left",
         "moved",
         "outbox",
         "pending",
@@ -110,8 +111,10 @@ class Peer(ABC):
         self.receipts: dict[int, int] | None = None
         """Rooms with the receipts it gave last: it knows of them."""
         self.said: dict[int, int] = {}
-        """How far its client has rooms that its user was not in, by its `hello` or since they left; they are
-        brought on from there should the user come back. HELLO_ROOMS at most."""
+        """The cursors of its `hello` for rooms that its user was not in then; HELLO_ROOMS at most."""
+        self.left: dict[int, int] = {}
+        """How far it was brought in rooms that its user left since; it goes on from there should they come
+        back. HELLO_ROOMS at most."""
         self.acknowledged = 0
         """Bytes that it had taken in all when `still_takes` was asked last."""
         self.alarm = 0
@@ -140,9 +143,19 @@ class Peer(ABC):
         """Whether it is the one who said so."""
         return self.receipts is not None and self.receipts.get(room_id, 0) >= sequence
 
-    def say(self, room_id: int, sequence: int) -> None:
+    def leave(self, room_id: int, sequence: int) -> None:
         """Its client has the room up to here, or is about to, and its user is not in it any more."""
-        note_latest(self.said, room_id, sequence, HELLO_ROOMS)
+        note_latest(self.left, room_id, sequence, HELLO_ROOMS)
+
+    def cursor(self, room_id: int, before: int) -> int:
+        """How far its client has a room in which its user's membership begins after `before`. What it was
+        not shown by this connection is nothing to go on from; what it says that it has is not sent again."""
+        return max(self.left.get(room_id, before), self.said.get(room_id, 0))
+
+    def forget(self, room_id: int) -> None:
+        """What its client has of the room is not in the log (any more)."""
+        self.said.pop(room_id, None)
+        self.left.pop(room_id, None)
 
     def send(self, frame: ServerFrame) -> None:
         """Sends any frame."""

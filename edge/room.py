@@ -123,7 +123,7 @@ class Room:
     def come(self, peer: Peer, sequence: int) -> bool:
         """A peer's user comes at this sequence. Whether it waits for what lies before that: its client has
         the room up to somewhere, and is told that the rest is not for it."""
-        cursor = sequence - 1 if self.has(peer) else peer.said.get(self.room_id, sequence - 1)
+        cursor = sequence - 1 if self.has(peer) else peer.cursor(self.room_id, sequence - 1)
         if cursor >= sequence:
             self.hold(peer, cursor)
         elif cursor == sequence - 1 or peer.moved is not None:
@@ -138,7 +138,7 @@ class Room:
         if not self.has(peer):
             return
         replay = self.waiting.get(peer, Replay(sequence))
-        peer.say(self.room_id, max(sequence, replay.cursor))
+        peer.leave(self.room_id, max(sequence, replay.cursor))
         if replay.cursor < sequence:
             replay.until = sequence
         else:

@@ -171,7 +171,7 @@ class Rooms:
     def _bring_missing(self, user: User, room: Room, cursor: int) -> None:
         """Begins a room for those of the user's peers that do not have it yet."""
         for peer in user.peers:
-            said = peer.said.get(room.room_id, cursor)
+            said = peer.cursor(room.room_id, cursor)
             if not room.has(peer) and said > max(room.log.head, cursor) and said >= room.joined(peer):
                 room.hold(peer, said)
                 self._mender.want(room)
@@ -220,10 +220,10 @@ class Rooms:
             elif not user.knows(room_id, last):
                 user.note_shown(room_id, last)
                 for peer in peers:
-                    cursor = peer.said.get(room_id, one.joined_sequence - 1)
+                    cursor = peer.cursor(room_id, one.joined_sequence - 1)
                     if cursor < last:
                         self._resumer.finish(peer, self._fanout.room(room_id, last), cursor, last)
-                        peer.say(room_id, last)
+                        peer.leave(room_id, last)
 
     def _compare_room(self, user: User, entry: UserRoom) -> None:
         before = max(0, entry.joined_sequence - 1)

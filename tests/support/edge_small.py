@@ -84,6 +84,8 @@ class Told:
         self.cursors: dict[int, int] = {}
         self._heads: dict[int, int] = {}
         self._listed: set[int] = set()
+        self._away: set[int] = set()
+        """Rooms of its hello that its user was not in: one that is joined later starts with its coming."""
         self.before: dict[int, int] = {}
         """Heads up to which it is owed nothing of a room, but may be told: what happened before its hello."""
         self.events: list[tuple[int, int]] = []
@@ -108,6 +110,7 @@ class Told:
             self.before |= {room: head for room, head in self._heads.items() if room not in rooms}
             for room in self._listed - rooms:
                 del self.cursors[room]
+            self._away = self.cursors.keys() - rooms
         elif kind == "event":
             room, sequence = frame.event.room_id, frame.event.sequence
             assert self._store.visible(room, self._user_id, sequence), "an event of others"
@@ -129,7 +132,8 @@ class Told:
         cursor = self.cursors.get(room, 0)
         between = range(max(cursor, self.before.get(room, 0)) + 1, first)
         assert first > cursor, f"{first} of room {room} after {cursor}"
-        whole = room not in self.cursors or first == cursor + 1
+        whole = room not in self.cursors or room in self._away or first == cursor + 1
+        self._away.discard(room)
         assert whole, f"a hole: {first} of room {room} after {cursor}"
         assert not any(self._store.visible(room, self._user_id, s) for s in between), "a silent hole"
         self.cursors[room] = last
